@@ -30,7 +30,8 @@ Result<UniqueFd> sealed_memory(const char* name, std::string_view text) noexcept
     UniqueFd fd(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
     if (!fd.is_open()) return last_error();
     if (const error_code error = write_all(fd.get(), text)) return error;
-    if (::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+    if (::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) <
+        0)
         return last_error();
     return fd;
 }
@@ -39,8 +40,7 @@ Result<std::string> read_all(const UniqueFd& fd, std::size_t limit) {
     std::string text;
     char chunk[16384];
     for (;;) {
-        const ssize_t got =
-            ::pread(fd.get(), chunk, sizeof chunk, static_cast<off_t>(text.size()));
+        const ssize_t got = ::pread(fd.get(), chunk, sizeof chunk, static_cast<off_t>(text.size()));
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return last_error();
         if (got == 0) return text;

@@ -1,1 +1,2 @@
+#define BOOST_TEST_MODULE daemon
 #include <boost/test/unit_test.hpp>

@@ -1,1 +1,2 @@
+#define BOOST_TEST_MODULE unit
 #include <boost/test/unit_test.hpp>

@@ -1,0 +1,111 @@
+#include "shared/log.hpp"
+
+#include <fmt/chrono.h>
+#include <sys/stat.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <ctime>
+
+namespace preforkd {
+namespace {
+
+int syslog_priority(LogLevel level) noexcept {
+    switch (level) {
+        case LogLevel::debug:
+            return LOG_DEBUG;
+        case LogLevel::info:
+            return LOG_INFO;
+        case LogLevel::notice:
+            return LOG_NOTICE;
+        case LogLevel::warning:
+            return LOG_WARNING;
+        case LogLevel::error:
+            return LOG_ERR;
+    }
+    return LOG_ERR;
+}
+
+std::string utc_time() {
+    timespec now{};
+    ::clock_gettime(CLOCK_REALTIME, &now);
+    return fmt::format("{:%FT%T}.{:03}Z", fmt::gmtime(now.tv_sec), now.tv_nsec / 1'000'000);
+}
+
+std::string prefix(LogStyle style, LogLevel level, const std::string& program) {
+    switch (style) {
+        case LogStyle::plain:
+            return fmt::format("{} {} {} ", utc_time(), to_string(level), ::getpid());
+        case LogStyle::journal:
+            return fmt::format("<{}>{} {} ", syslog_priority(level), to_string(level), ::getpid());
+        case LogStyle::syslog: {
+            const std::time_t now = std::time(nullptr);
+            return fmt::format("<{}>{:%b %e %T} {}[{}]: {} ", LOG_DAEMON | syslog_priority(level),
+                               fmt::localtime(now), program, ::getpid(), to_string(level));
+        }
+    }
+    return {};
+}
+
+bool needs_quotes(std::string_view value) noexcept {
+    return value.empty() || value.find_first_of(" =\"\\") != std::string_view::npos;
+}
+
+}  // namespace
+
+std::string_view to_string(LogLevel level) noexcept {
+    switch (level) {
+        case LogLevel::debug:
+            return "debug";
+        case LogLevel::info:
+            return "info";
+        case LogLevel::notice:
+            return "notice";
+        case LogLevel::warning:
+            return "warning";
+        case LogLevel::error:
+            return "error";
+    }
+    return "error";
+}
+
+std::string escape_for_log(std::string_view text, std::size_t limit) {
+    std::string escaped;
+    for (const char character : text.substr(0, limit)) {
+        const auto byte = static_cast<unsigned char>(character);
+        if (byte < 0x20 || byte == 0x7f)
+            escaped += fmt::format("\\x{:02x}", byte);
+        else if (character == '"' || character == '\\')
+            (escaped += '\\') += character;
+        else
+            escaped += character;
+    }
+    return escaped;
+}
+
+void Logger::log(LogLevel level, std::string_view event, Fields fields) const {
+    if (level < threshold_ || descriptor_ < 0) return;
+    std::string line = prefix(style_, level, program_);
+    // The event is our own sentence, so its quotes are wanted; only what breaks a line is not.
+    for (const char character : event) line += character == '\n' ? ' ' : character;
+    for (const LogField& field : fields) {
+        const std::string value = escape_for_log(field.value);
+        const std::string_view quote = needs_quotes(field.value) ? "\"" : "";
+        line += fmt::format(" {}={}{}{}", field.key, quote, value, quote);
+    }
+    if (style_ != LogStyle::syslog) line += '\n';
+    // One write: O_APPEND then keeps lines whole. A short one can only mean a full disk.
+    (void)!::write(descriptor_, line.data(), line.size());
+}
+
+LogStyle style_of_stderr() {
+    const char* const stream = std::getenv("JOURNAL_STREAM");
+    struct stat status {};
+    if (stream == nullptr || ::fstat(STDERR_FILENO, &status) < 0) return LogStyle::plain;
+    const auto ours = fmt::format("{}:{}", status.st_dev, status.st_ino);
+    return ours == stream ? LogStyle::journal : LogStyle::plain;
+}
+
+}  // namespace preforkd

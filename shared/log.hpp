@@ -1,0 +1,88 @@
+#pragma once
+
+#include <fmt/format.h>
+
+#include <initializer_list>
+#include <string>
+#include <string_view>
+
+namespace preforkd {
+
+/// In syslog's order, most talkative first. Source: syslog(3).
+enum class LogLevel { debug, info, notice, warning, error };
+
+[[nodiscard]] std::string_view to_string(LogLevel level) noexcept;
+
+/// How a line is dressed for where it goes.
+enum class LogStyle {
+    plain,    ///< time, level, pid, event: a file or a terminal
+    journal,  ///< `<N>` before level, pid, event: systemd's journal stamps the time. sd-daemon(3)
+    syslog,   ///< one datagram for /dev/log, RFC 3164 as syslog(3) sends it
+};
+
+/// One `key=value` of a line.
+struct LogField {
+    std::string_view key;
+    std::string value;
+
+    LogField(std::string_view field_key, std::string_view text) : key(field_key), value(text) {}
+    LogField(std::string_view field_key, const char* text) : key(field_key), value(text) {}
+    LogField(std::string_view field_key, std::string text)
+        : key(field_key), value(std::move(text)) {}
+    template <class Number>
+    requires std::is_arithmetic_v<Number> LogField(std::string_view field_key, Number number)
+        : key(field_key), value(fmt::to_string(number)) {}
+};
+
+/// Writes one line per event with one write(2), so that processes that share a file never mix.
+/// A line is always one line: control bytes, quotes and backslashes are escaped as \xNN, \" and \\.
+/// An event that can't be written is dropped: a full disk must not stop a server.
+class Logger {
+  public:
+    /// `descriptor` stays the caller's; it may be reopened under the same number.
+    Logger(int descriptor, LogStyle style, LogLevel threshold, std::string program)
+        : descriptor_(descriptor),
+          style_(style),
+          threshold_(threshold),
+          program_(std::move(program)) {}
+
+    using Fields = std::initializer_list<LogField>;
+    void log(LogLevel level, std::string_view event, Fields fields = {}) const;
+    void debug(std::string_view event, Fields fields = {}) const {
+        log(LogLevel::debug, event, fields);
+    }
+    void info(std::string_view event, Fields fields = {}) const {
+        log(LogLevel::info, event, fields);
+    }
+    void notice(std::string_view event, Fields fields = {}) const {
+        log(LogLevel::notice, event, fields);
+    }
+    void warning(std::string_view event, Fields fields = {}) const {
+        log(LogLevel::warning, event, fields);
+    }
+    void error(std::string_view event, Fields fields = {}) const {
+        log(LogLevel::error, event, fields);
+    }
+
+    void set_threshold(LogLevel threshold) noexcept { threshold_ = threshold; }
+    void redirect(int descriptor, LogStyle style) noexcept {
+        descriptor_ = descriptor;
+        style_ = style;
+    }
+
+  private:
+    int descriptor_;
+    LogStyle style_;
+    LogLevel threshold_;
+    std::string program_;
+};
+
+/// `text` with everything that could end a line or a quoted value escaped; what stays is
+/// 0x20-0x7e and UTF-8 continuation and lead bytes. At most `limit` bytes of `text` are used.
+[[nodiscard]] std::string escape_for_log(std::string_view text, std::size_t limit = 2048);
+
+/// The style that suits standard error: `journal` when systemd says that it is its journal.
+/// Source: systemd.exec(5), $JOURNAL_STREAM.
+[[nodiscard]] LogStyle style_of_stderr();
+
+}  // namespace preforkd

@@ -1,0 +1,112 @@
+#include "shared/channel.hpp"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include <boost/test/unit_test.hpp>
+
+using namespace preforkd;
+
+BOOST_AUTO_TEST_SUITE(channel)
+
+struct Pair {
+    UniqueFd master, worker;
+    Pair() {
+        int ends[2];
+        BOOST_REQUIRE(
+            ::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0);
+        master.reset(ends[0]);
+        worker.reset(ends[1]);
+    }
+    template <class Bytes>
+    void worker_sends(const Bytes& bytes, std::size_t size) {
+        BOOST_REQUIRE(::send(worker.get(), &bytes, size, 0) == static_cast<ssize_t>(size));
+    }
+};
+
+Message said(MessageKind kind, std::string_view text = {}) {
+    Message message;
+    message.kind = kind;
+    message.set_text(text);
+    return message;
+}
+
+BOOST_FIXTURE_TEST_CASE(a_message_arrives_as_it_was_sent, Pair) {
+    Message sent = said(MessageKind::failed, "root '/srv/wwww': No such file or directory");
+    sent.generation = 7;
+    sent.section = 3;
+    BOOST_TEST(!send_message(worker, sent));
+    const auto received = receive_from_worker(master);
+    BOOST_REQUIRE(received.has_value());
+    BOOST_TEST((received->kind == MessageKind::failed));
+    BOOST_TEST(received->generation == 7u);
+    BOOST_TEST(received->section == 3u);
+    BOOST_TEST(received->get_text() == "root '/srv/wwww': No such file or directory");
+}
+
+BOOST_FIXTURE_TEST_CASE(a_descriptor_reaches_the_worker_close_on_exec, Pair) {
+    const UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    BOOST_TEST(!send_message(master, said(MessageKind::listener), null.get()));
+    const auto received = receive_from_master(worker);
+    BOOST_REQUIRE(received.has_value());
+    BOOST_TEST(received->descriptor.is_open());
+    BOOST_TEST((::fcntl(received->descriptor.get(), F_GETFD) & FD_CLOEXEC) != 0);
+}
+
+BOOST_FIXTURE_TEST_CASE(the_master_refuses_every_other_size, Pair) {
+    const Message message = said(MessageKind::ready);
+    struct {
+        Message first;
+        char more[4096];
+    } longer{message, {}};
+    for (const std::size_t size :
+         {std::size_t{1}, sizeof(Message) - 1, sizeof(Message) + 1, sizeof longer}) {
+        worker_sends(longer, size);
+        BOOST_TEST(receive_from_worker(master).error().value() == EBADMSG);
+    }
+}
+
+BOOST_FIXTURE_TEST_CASE(the_master_refuses_kinds_that_a_worker_may_not_say, Pair) {
+    for (const std::uint32_t kind : {0u, 1u, 8u, 99u, 102u, ~0u}) {
+        BOOST_TEST(!send_message(worker, said(static_cast<MessageKind>(kind))));
+        BOOST_TEST(receive_from_worker(master).error().value() == EBADMSG);
+    }
+}
+
+BOOST_FIXTURE_TEST_CASE(the_master_refuses_a_text_without_its_end, Pair) {
+    Message message = said(MessageKind::failed);
+    message.text.fill('x');
+    worker_sends(message, sizeof message);
+    BOOST_TEST(receive_from_worker(master).error().value() == EBADMSG);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_descriptor_passed_to_the_master_is_dropped_and_the_message_invalid,
+                        Pair) {
+    const UniqueFd probe(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    const int next_free = ::dup(probe.get());
+    ::close(next_free);
+    BOOST_TEST(!send_message(worker, said(MessageKind::ready), probe.get()));
+    BOOST_TEST(receive_from_worker(master).error().value() == EBADMSG);
+    BOOST_TEST(::fcntl(next_free, F_GETFD) == -1);
+}
+
+BOOST_FIXTURE_TEST_CASE(an_end_that_closed_is_told_from_one_that_is_silent, Pair) {
+    BOOST_TEST(receive_from_worker(master).error().value() == EAGAIN);
+    worker.reset();
+    BOOST_TEST(receive_from_worker(master).error().value() == EPIPE);
+    BOOST_TEST(send_message(master, said(MessageKind::drain)).value() == EPIPE);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_worker_that_never_reads_does_not_block_the_master, Pair) {
+    error_code error;
+    for (int i = 0; i < 100'000 && !error; ++i)
+        error = send_message(master, said(MessageKind::drain));
+    BOOST_TEST(error.value() == EAGAIN);
+}
+
+BOOST_AUTO_TEST_CASE(a_long_text_is_cut_and_still_ends) {
+    const Message message = said(MessageKind::failed, std::string(1000, 'y'));
+    BOOST_TEST(message.get_text() == std::string(239, 'y'));
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,60 @@
+#include "shared/log.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <boost/test/unit_test.hpp>
+#include <regex>
+
+#include "shared/syscalls.hpp"
+
+using namespace preforkd;
+
+BOOST_AUTO_TEST_SUITE(logger_lines)
+
+struct LogFile {
+    UniqueFd file{::memfd_create("log", MFD_CLOEXEC)};
+    std::string text() const { return read_all(file, 1 << 20).value(); }
+};
+
+BOOST_FIXTURE_TEST_CASE(a_line_has_time_level_pid_event_and_fields, LogFile) {
+    const Logger logger(file.get(), LogStyle::plain, LogLevel::info, "preforkd");
+    logger.notice("worker exited", {{"slot", "web/0"}, {"pid", 42}, {"why", "signal 11"}});
+    const std::regex expected("\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z notice " +
+                              std::to_string(::getpid()) +
+                              " worker exited slot=web/0 pid=42 why=\"signal 11\"\n");
+    BOOST_TEST(std::regex_match(text(), expected), text());
+}
+
+BOOST_FIXTURE_TEST_CASE(a_line_is_always_one_line, LogFile) {
+    const Logger logger(file.get(), LogStyle::plain, LogLevel::info, "preforkd");
+    logger.error("worker can't start", {{"why", "a\nb\t\"c\"\\\x7f"}, {"empty", ""}});
+    BOOST_TEST(text().find("why=\"a\\x0ab\\x09\\\"c\\\"\\\\\\x7f\" empty=\"\"\n") !=
+               std::string::npos);
+}
+
+BOOST_FIXTURE_TEST_CASE(what_is_below_the_threshold_is_not_written, LogFile) {
+    Logger logger(file.get(), LogStyle::plain, LogLevel::warning, "preforkd");
+    logger.notice("quiet");
+    BOOST_TEST(text().empty());
+    logger.set_threshold(LogLevel::debug);
+    logger.debug("loud");
+    BOOST_TEST(text().find("loud") != std::string::npos);
+}
+
+BOOST_FIXTURE_TEST_CASE(the_journal_gets_a_priority_and_no_time, LogFile) {
+    const Logger logger(file.get(), LogStyle::journal, LogLevel::info, "preforkd");
+    logger.warning("slow");
+    BOOST_TEST(text() == "<4>warning " + std::to_string(::getpid()) + " slow\n");
+}
+
+BOOST_FIXTURE_TEST_CASE(syslog_gets_facility_daemon_time_and_program, LogFile) {
+    const Logger logger(file.get(), LogStyle::syslog, LogLevel::info, "bbserve");
+    logger.error("gone");
+    const std::regex expected("<27>\\w{3} [ \\d]\\d \\d\\d:\\d\\d:\\d\\d bbserve\\[" +
+                              std::to_string(::getpid()) + "\\]: error gone");
+    BOOST_TEST(std::regex_match(text(), expected), text());
+}
+
+BOOST_AUTO_TEST_SUITE_END()
