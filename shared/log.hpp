@@ -6,10 +6,9 @@
 #include <string>
 #include <string_view>
 
-namespace preforkd {
+#include "shared/log_level.hpp"
 
-/// In syslog's order, most talkative first. Source: syslog(3).
-enum class LogLevel { debug, info, notice, warning, error };
+namespace preforkd {
 
 [[nodiscard]] std::string_view to_string(LogLevel level) noexcept;
 
