@@ -1,0 +1,59 @@
+#include "shared/config.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace preforkd {
+namespace {
+
+template <class Range>
+auto* find_by(Range& range, std::string_view name, auto member) {
+    const auto found = std::ranges::find(range, name, member);
+    return found == range.end() ? nullptr : &*found;
+}
+
+}  // namespace
+
+const Setting* ListenSection::find(std::string_view key) const {
+    return find_by(settings, key, &Setting::key);
+}
+
+const ListenSection* Config::find_listener(std::string_view wanted) const {
+    return find_by(listeners, wanted, &ListenSection::name);
+}
+
+LogTarget error_log_of(const Config& config, bool foreground, uid_t effective_uid) {
+    using Kind = LogTarget::Kind;
+    if (config.error_log.kind != Kind::automatic) return config.error_log;
+    if (foreground) return {Kind::standard_error, {}};
+    const std::filesystem::path folder = effective_uid == 0
+                                             ? std::filesystem::path("/var/log") / config.program
+                                             : config.runtime_dir;
+    return {Kind::file, folder / "error.log"};
+}
+
+LogTarget output_log_of(const Config& config, bool foreground, uid_t effective_uid) {
+    if (config.output_log.kind != LogTarget::Kind::automatic) return config.output_log;
+    LogTarget target = error_log_of(config, foreground, effective_uid);
+    if (target.kind == LogTarget::Kind::syslog) target.kind = LogTarget::Kind::off;
+    return target;
+}
+
+std::string to_string(const Fault& fault) {
+    std::string text = fault.origin.file;
+    if (fault.origin.line > 0) text += fmt::format(":{}", fault.origin.line);
+    if (!text.empty()) text += ": ";
+    if (!fault.section.empty()) text += fault.section + ": ";
+    text += fault.what;
+    if (!fault.hint.empty()) text += "\n    " + fault.hint;
+    return text;
+}
+
+std::string to_string(const Faults& faults) {
+    std::string text;
+    for (const Fault& fault : faults) text += to_string(fault) + "\n";
+    return text;
+}
+
+}  // namespace preforkd

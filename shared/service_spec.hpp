@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cassert>
+#include <string>
+#include <typeindex>
+#include <vector>
+
+#include "shared/key.hpp"
+
+namespace preforkd {
+
+/// What the configuration and the master need to know about a service.
+struct ServiceSpec {
+    std::string name;  ///< as in `service = http`; [a-z0-9_-]+
+    std::string doc;   ///< one sentence for --help and the manual
+    std::vector<KeySpec> keys;
+    bool client_speaks_first = false;  ///< the listener may defer accepting until data is there
+    std::string sample_address;        ///< what the sample file listens on, such as *:80
+};
+
+/// Where something was said: a file's line, or (line 0) "-o KEY" and the like.
+/// Nowhere (both empty): a default.
+struct Origin {
+    std::string file;
+    unsigned line = 0;
+};
+
+/// One key of a listener's service, checked, in canonical text.
+struct Setting {
+    std::string key;
+    std::vector<std::string> values;  ///< one, unless the key is repeatable
+    Origin origin;                    ///< of the first value
+
+    /// Of what is set, not of where.
+    friend bool operator==(const Setting& left, const Setting& right) {
+        return left.key == right.key && left.values == right.values;
+    }
+};
+
+/// The options struct of a service, filled from a listener's settings, which the loader has
+/// checked and completed with defaults. Requires: every key is bound to a member of Options.
+template <class Options>
+[[nodiscard]] Options read_options(const std::vector<KeySpec>& keys,
+                                   const std::vector<Setting>& settings) {
+    Options options{};
+    for (const KeySpec& key : keys) {
+        assert(key.owner == std::type_index(typeid(Options)));
+        for (const Setting& setting : settings)
+            if (setting.key == key.name) key.store(setting.values, &options);
+    }
+    return options;
+}
+
+}  // namespace preforkd
