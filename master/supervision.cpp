@@ -1,0 +1,73 @@
+#include "master/supervision.hpp"
+
+namespace preforkd::master {
+
+std::string_view to_string(Reason reason) noexcept {
+    switch (reason) {
+        case Reason::config_refused:
+            return "its configuration was refused";
+        case Reason::spawn_failed:
+            return "its process could not be made";
+        case Reason::worker_failed:
+            return "it could not start";
+        case Reason::worker_exited:
+            return "it died before its generation was in service";
+        case Reason::misbehaved:
+            return "it sent an invalid message";
+        case Reason::ready_timeout:
+            return "it did not say READY in time";
+        case Reason::drain_timeout:
+            return "it did not finish draining in time";
+        case Reason::unwanted:
+            return "it is no longer wanted";
+        case Reason::stopped:
+            return "the master was told to stop";
+    }
+    return "?";
+}
+
+std::string_view to_string(WorkerState state) noexcept {
+    switch (state) {
+        case WorkerState::resting:
+            return "resting";
+        case WorkerState::spawning:
+            return "spawning";
+        case WorkerState::starting:
+            return "starting";
+        case WorkerState::serving:
+            return "serving";
+        case WorkerState::retiring:
+            return "retiring";
+        case WorkerState::draining:
+            return "draining";
+        case WorkerState::killed:
+            return "killed";
+        case WorkerState::unwanted:
+            return "unwanted";
+        case WorkerState::gone:
+            return "gone";
+    }
+    return "?";
+}
+
+std::string_view to_string(Phase phase) noexcept {
+    switch (phase) {
+        case Phase::created:
+            return "created";
+        case Phase::starting:
+            return "starting";
+        case Phase::running:
+            return "running";
+        case Phase::loading:
+            return "loading";
+        case Phase::reloading:
+            return "reloading";
+        case Phase::stopping:
+            return "stopping";
+        case Phase::exited:
+            return "exited";
+    }
+    return "?";
+}
+
+}  // namespace preforkd::master

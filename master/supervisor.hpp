@@ -1,0 +1,157 @@
+#pragma once
+
+#include <deque>
+#include <optional>
+
+#include "master/supervision.hpp"
+#include "shared/types.hpp"
+
+namespace preforkd::master {
+
+/// Most workers that TTIN gives a pool.
+inline constexpr unsigned max_pool_workers = 1024;
+
+/// A draining worker ends itself at its drain_timeout; it is killed when it is late by this.
+inline constexpr milliseconds drain_margin{1000};
+
+/// Least time between two spawns of one slot, however READY its workers were before they died.
+inline constexpr milliseconds respawn_spacing{100};
+
+/// Delay before respawning a slot that died `failures` times in a row before READY.
+/// Unit: milliseconds. Range: [100, 30000]. Requires: failures >= 1.
+[[nodiscard]] milliseconds respawn_delay(unsigned failures) noexcept;
+
+/// Decides all that happens to workers and generations. Events and a time go in, actions come out;
+/// it makes no system call, so that everything it decides is tested without a process.
+///
+/// Each slot of a configuration's pools holds one worker. The configuration in service is the
+/// running generation; a reload raises an incoming one beside it, and only when every incoming
+/// worker is READY does it take over and the old one drain. The start is the first such raising,
+/// with nothing beside it.
+///
+/// The whole, phase x event (. = nothing; a HUP is remembered and served on entering `running`,
+/// so that all those of one reload make one more):
+///
+///     phase      HUP       TERM           INT, QUIT  TTIN, TTOU  accepted  refused  all READY
+///     created    remember  StartFailed    as TERM    .           .         .        .
+///     starting   remember  StartFailed    as TERM    .           .         .        Started ->
+///     running running    -> loading  -> stopping  kill all   +1, -1      .         .        .
+///     loading    remember  abandon, stop  kill all   .       -> reloading  abandon  .
+///     reloading  remember  abandon, stop  kill all   .           .         .        commit ->
+///     running stopping   .         kill all       kill all   .           .         .        .
+///     exited     .         .              .          .           .         .        .
+///
+/// One worker, state x event (dies: exits, fails, misbehaves or is late; the last three are killed
+/// first and then wait in `killed` to be reaped, while the slot goes on at once):
+///
+///     state     Spawned   READY      dies                        its slot is given up
+///     resting   .         .          .                           gone
+///     spawning  starting  .          rest (respawn_delay)        unwanted
+///     starting  .         serving    rest (respawn_delay)        killed
+///     serving   .         misbehaved respawn at once             draining
+///     retiring  .         misbehaved gone                        draining
+///     draining  .         misbehaved gone                        .
+///     killed    .         .          gone (when reaped)          .
+///     unwanted  killed    .          gone                        .
+///
+/// A generation that is not in service yet fails as a whole with the first of its workers that
+/// dies, READY or not. An abandoned reload kills those of its workers that are not READY and drains
+/// the READY ones, which may have accepted a connection already. A start that fails, or is stopped
+/// before Started, kills all and exits 1; any stop after it exits 0.
+///
+/// Generations are numbered from 1; a refused file takes no number, an abandoned generation does.
+class Supervisor {
+  public:
+    /// Workers in no particular order; none is `gone`.
+    using Workers = std::deque<Worker>;
+
+    /// Events about pids that it does not know are ignored. Requires: `now` never goes back.
+    [[nodiscard]] Actions handle(const Event& event, TimePoint now);
+
+    /// When TimePassed is due, if no event comes before; nothing: it waits for events alone.
+    [[nodiscard]] std::optional<TimePoint> next_deadline() const;
+
+    [[nodiscard]] Phase phase() const noexcept { return phase_; }
+    [[nodiscard]] const Workers& workers() const noexcept { return workers_; }
+
+    /// The generation in service; 0 before Started.
+    [[nodiscard]] Generation generation() const noexcept { return running_.generation; }
+
+    /// A reload is in flight: its LoadConfig has no verdict yet.
+    [[nodiscard]] bool reloading() const noexcept {
+        return phase_ == Phase::loading || phase_ == Phase::reloading;
+    }
+
+  private:
+    struct Configuration {
+        Generation generation;
+        Policy policy;
+    };
+
+    void on(const event::Start& start);
+    void on(const event::WorkerSpawned& spawned);
+    void on(const event::SpawnFailed& failed);
+    void on(const event::WorkerReady& ready);
+    void on(const event::WorkerFailed& failed);
+    void on(const event::WorkerMisbehaved& misbehaved);
+    void on(const event::RecycleDue& due);
+    void on(const event::WorkerExited& exited);
+    void on(const event::ConfigAccepted& accepted);
+    void on(const event::ConfigRefused& refused);
+    void on(const event::HupReceived& hup);
+    void on(const event::TermReceived& term);
+    void on(const event::QuitReceived& quit);
+    void on(const event::TtinReceived& ttin);
+    void on(const event::TtouReceived& ttou);
+    void on(const event::TimePassed& passed);
+    void conclude();
+
+    // Generations.
+    void raise(const Policy& policy, Phase phase);
+    void commit();
+    void load();
+    void abandon(const Failure& failure);
+    void fail_start(const Failure& failure);
+    void announce_stop();
+    void leave_generation(Generation generation, Reason reason);
+    void kill_all(Reason reason);
+
+    // Slots.
+    void add(SlotId slot, Generation generation);
+    void spawn(Worker& worker);
+    void rest(Worker& worker, TimePoint until);
+    void respawn(Worker& worker);
+    void vacate(Worker& worker, Reason reason);
+    void recycle_due_workers();
+    void recycle(Worker& worker);
+    void drain_predecessors(const Worker& successor);
+
+    // Workers.
+    void leave(Worker& worker, Reason reason);
+    void drain(Worker& worker);
+    void expel(Worker& worker, Reason reason);
+    void kill(Worker& worker, Reason reason);
+    void end_wait(Worker& worker);
+
+    [[nodiscard]] bool in_service() const;
+    [[nodiscard]] bool raising() const;
+    [[nodiscard]] bool is_incoming(const Worker& worker) const;
+    [[nodiscard]] bool every_incoming_worker_serves() const;
+    [[nodiscard]] bool pool_recycles(PoolId pool) const;
+    [[nodiscard]] const Policy& policy_of(const Worker& worker) const;
+    [[nodiscard]] std::uint32_t slots_of(PoolId pool) const;
+    [[nodiscard]] Worker* find(Pid pid);
+    [[nodiscard]] Worker* find_order(SlotId slot, Generation generation);
+
+    Phase phase_ = Phase::created;
+    Configuration running_;   // generation 0 until the first one is in service
+    Configuration incoming_;  // meaningful in starting, loading (its number) and reloading
+    Generation last_raised_;  // the highest number that any worker got
+    bool reload_wanted_ = false;
+    int exit_code_ = 0;
+    Workers workers_;  // deque: references outlive emplace_back
+    TimePoint now_;    // of the event in hand
+    Actions actions_;  // its answer so far
+};
+
+}  // namespace preforkd::master
