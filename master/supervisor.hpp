@@ -32,27 +32,27 @@ inline constexpr milliseconds respawn_spacing{100};
 /// The whole, phase x event (. = nothing; a HUP is remembered and served on entering `running`,
 /// so that all those of one reload make one more):
 ///
-///     phase      HUP       TERM           INT, QUIT  TTIN, TTOU  accepted  refused  all READY
-///     created    remember  StartFailed    as TERM    .           .         .        .
-///     starting   remember  StartFailed    as TERM    .           .         .        Started ->
-///     running running    -> loading  -> stopping  kill all   +1, -1      .         .        .
-///     loading    remember  abandon, stop  kill all   .       -> reloading  abandon  .
-///     reloading  remember  abandon, stop  kill all   .           .         .        commit ->
-///     running stopping   .         kill all       kill all   .           .         .        .
-///     exited     .         .              .          .           .         .        .
+///     phase      HUP         TERM           INT, QUIT  TTIN, TTOU  accepted   refused  all READY
+///     created    remember    StartFailed    as TERM    .           .          .        .
+///     starting   remember    StartFailed    as TERM    .           .          .        Started
+///     running    LoadConfig  stop, drain    kill all   +1, -1      .          .        .
+///     loading    remember    abandon, stop  kill all   .           spawn all  abandon  .
+///     reloading  remember    abandon, stop  kill all   .           .          .        commit
+///     stopping   .           kill all       kill all   .           .          .        .
+///     exited     .           .              .          .           .          .        .
 ///
-/// One worker, state x event (dies: exits, fails, misbehaves or is late; the last three are killed
-/// first and then wait in `killed` to be reaped, while the slot goes on at once):
+/// One worker, state x event (dies: is reaped, could not be made, fails, misbehaves or is late;
+/// after the last three it is killed and waits beside its slot, which goes on, to be reaped):
 ///
-///     state     Spawned   READY      dies                        its slot is given up
-///     resting   .         .          .                           gone
-///     spawning  starting  .          rest (respawn_delay)        unwanted
-///     starting  .         serving    rest (respawn_delay)        killed
-///     serving   .         misbehaved respawn at once             draining
-///     retiring  .         misbehaved gone                        draining
-///     draining  .         misbehaved gone                        .
-///     killed    .         .          gone (when reaped)          .
-///     unwanted  killed    .          gone                        .
+///     state     Spawned   READY       dies                    its slot is given up
+///     resting   .         .           .                       gone
+///     spawning  starting  .           rest for respawn_delay  unwanted
+///     starting  .         serving     rest for respawn_delay  killed
+///     serving   .         misbehaved  respawn at once         draining
+///     retiring  .         misbehaved  gone                    draining
+///     draining  .         misbehaved  gone                    .
+///     killed    .         .           gone                    .
+///     unwanted  killed    .           gone                    .
 ///
 /// A generation that is not in service yet fails as a whole with the first of its workers that
 /// dies, READY or not. An abandoned reload kills those of its workers that are not READY and drains
