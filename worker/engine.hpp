@@ -1,0 +1,93 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "shared/log.hpp"
+#include "shared/result.hpp"
+#include "shared/types.hpp"
+#include "shared/unique_fd.hpp"
+
+namespace boost::asio {
+class io_context;
+}
+
+namespace preforkd {
+class Service;
+}
+
+namespace preforkd::worker {
+
+/// One listening socket and what serves its connections.
+struct ListenerSetup {
+    UniqueFd socket;             ///< listening and non-blocking
+    std::string name;            ///< NAME of `[listen.NAME]`
+    std::string service_name;    ///< for log lines
+    Service* service = nullptr;  ///< outlives the engine's run
+    bool shared = false;         ///< other workers accept from it too
+};
+
+/// How an engine that leaves does so.
+struct DrainRules {
+    seconds timeout{30};  ///< after this, connections that remain are cut
+    seconds grace{2};     ///< how long an idle connection may still send a request
+};
+
+/// The event loop of one worker: its listeners, its connections, its clock. Not the handshake with
+/// the master, which its owner does with watch(). Single-threaded.
+class Engine {
+  public:
+    /// `logger` outlives the engine. Throws std::system_error when epoll can't be had.
+    explicit Engine(const Logger& logger);
+    ~Engine();
+    Engine(const Engine&) = delete;
+    Engine& operator=(const Engine&) = delete;
+
+    /// Adds a listener; nothing is accepted before start_accepting().
+    void add_listener(ListenerSetup setup);
+    void start_accepting();
+
+    /// Serves a connection that someone else accepted; `listener` is an index in the order of
+    /// add_listener(). For tests and for handed-over connections.
+    void adopt(UniqueFd connection, std::size_t listener = 0);
+
+    /// Calls `on_readable` whenever `descriptor` (non-blocking, stays the caller's, open until
+    /// unwatch() or the engine's end) has something to read or was closed by its other end.
+    void watch(int descriptor, std::function<void()> on_readable);
+    void unwatch(int descriptor);
+
+    /// Accepts no more, after having taken what is queued on listeners that are not shared, and
+    /// closes the listeners; tells the services; calls `on_empty` (once, from the loop) when the
+    /// last connection has gone, at the latest a little after `rules.timeout`.
+    void drain(DrainRules rules, std::function<void()> on_empty);
+
+    /// Serves until stop(). Exceptions of services don't come out here.
+    void run();
+    void stop();
+
+    /// Runs what is ready and returns, or waits for one event; for tests.
+    std::size_t poll();
+    std::size_t run_one();
+
+    /// Lets one second of the coarse clock pass now; for tests.
+    void tick();
+
+    [[nodiscard]] std::size_t session_count() const noexcept;
+    [[nodiscard]] std::uint64_t accepted_count() const noexcept;
+    [[nodiscard]] std::uint64_t request_count() const noexcept;
+
+    /// Called on every tick (once a second while there are connections) and by whoever wants to
+    /// know that the loop is alive.
+    void on_tick(std::function<void()> callback);
+
+    [[nodiscard]] boost::asio::io_context& context() noexcept;
+
+  private:
+    struct Parts;
+    std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace preforkd::worker

@@ -1,0 +1,79 @@
+#pragma once
+
+#include <any>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <preforkd/connection.hpp>
+#include <preforkd/task.hpp>
+
+namespace preforkd {
+
+class Logger;
+
+/// What a service gets to know when it starts in a worker.
+class ServiceContext {
+  public:
+    /// `options` holds the Options struct of the service, `descriptors` the files and folders that
+    /// the master opened for it, by key; both and `logger` outlive the service.
+    ServiceContext(std::string listener_name, std::any options,
+                   std::map<std::string, int, std::less<>> descriptors, const Logger& logger)
+        : listener_name_(std::move(listener_name)),
+          options_(std::move(options)),
+          descriptors_(std::move(descriptors)),
+          logger_(logger) {}
+
+    /// The values of this service's keys, checked. Requires: Options is the type they declare.
+    template <class Options>
+    [[nodiscard]] const Options& options() const {
+        return std::any_cast<const Options&>(options_);
+    }
+
+    /// What the master opened for `key` (a path with `opens`), or -1 if nothing. Stays open and
+    /// belongs to the worker: dup(2) it to keep an own one.
+    [[nodiscard]] int descriptor(std::string_view key) const noexcept {
+        const auto found = descriptors_.find(key);
+        return found == descriptors_.end() ? -1 : found->second;
+    }
+
+    /// NAME of the `[listen.NAME]` section.
+    [[nodiscard]] const std::string& listener_name() const noexcept { return listener_name_; }
+
+    [[nodiscard]] const Logger& logger() const noexcept { return logger_; }
+
+    /// One line in the error log with the listener's name.
+    void log(LogLevel level, std::string_view text) const;
+
+  private:
+    std::string listener_name_;
+    std::any options_;
+    std::map<std::string, int, std::less<>> descriptors_;
+    const Logger& logger_;
+};
+
+/// A protocol. A worker makes one object for each `[listen.NAME]` section that names it; all of its
+/// connections are served by one thread, so that its members need no lock, and every worker has
+/// its own, so that they share nothing.
+class Service {
+  public:
+    Service() = default;
+    Service(const Service&) = delete;
+    Service& operator=(const Service&) = delete;
+    virtual ~Service() = default;
+
+    /// Runs in each worker after privileges are gone and before the first connection. `context`
+    /// lives as long as the service. What it throws cancels the start or reload, with its text.
+    virtual void start(ServiceContext& context) { static_cast<void>(context); }
+
+    /// Serves one client; the connection ends when the task does. An exception ends it too, and is
+    /// logged with the peer; it harms no other connection.
+    virtual task<void> serve(Connection& client) = 0;
+
+    /// Runs in each worker after its last connection.
+    virtual void stop() {}
+};
+
+}  // namespace preforkd
