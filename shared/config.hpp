@@ -10,6 +10,7 @@
 
 #include "shared/address.hpp"
 #include "shared/key.hpp"
+#include "shared/log_level.hpp"
 #include "shared/service_spec.hpp"
 
 // The configuration as plain values. What each key means, its default and its range stand in
@@ -33,7 +34,6 @@ struct LogTarget {
 };
 
 enum class LogFormat { combined };
-enum class LogLevel { debug, info, notice, warning, error };
 
 /// Where the global keys were said; says nothing about what was said, so all are equal.
 struct Origins {

@@ -1,0 +1,123 @@
+#include "master/service_paths.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "shared/result.hpp"
+
+namespace preforkd::master {
+namespace {
+
+constexpr mode_t data_file_mode = 0600;
+
+/// What is wrong, and what to do about it; nothing wrong when `what` is empty.
+struct Problem {
+    std::string what, hint;
+};
+
+Problem system_problem(int number) {
+    const std::string text = error_code(number, boost::system::system_category()).message();
+    switch (number) {
+        case ENOENT:
+            return {text, "make it, or correct the path"};
+        case EACCES:
+            return {text, "give this user the right to open it"};
+        case ENOTDIR:
+            return {"is not a folder", "name the folder, not a file in it"};
+        case ELOOP:
+            return {"is a symbolic link", "name the file that it leads to"};
+        default:
+            return {text, ""};
+    }
+}
+
+Problem regular_file_problem(const UniqueFd& file, bool is_data, uid_t owner) {
+    struct stat status {};
+    if (::fstat(file.get(), &status) < 0) return system_problem(errno);
+    if (!S_ISREG(status.st_mode)) return {"is not a regular file", "name a file"};
+    if (!is_data) return {};
+    // A second name could be anyone's, and what is written here would appear there.
+    if (status.st_nlink != 1) return {"has more than one name (hard links)", "remove the others"};
+    if (status.st_uid != owner)
+        return {fmt::format("belongs to uid {}, not to the workers' uid {}", status.st_uid, owner),
+                "chown it, or remove it"};
+    return {};
+}
+
+UniqueFd make_data_file(const std::string& path, DataOwner owner) {
+    UniqueFd file(
+        ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, data_file_mode));
+    if (file.is_open() && ::geteuid() == 0 && ::fchown(file.get(), owner.user, owner.group) < 0) {
+        const int error = errno;
+        ::unlink(path.c_str());
+        errno = error;
+        return {};
+    }
+    return file;
+}
+
+/// Never waits: a FIFO in the place of a file must not hold the master.
+UniqueFd open_path(const std::string& path, Opens kind, const std::optional<DataOwner>& owner) {
+    constexpr int common = O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+    if (kind == Opens::folder)
+        return UniqueFd(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (kind == Opens::file) return UniqueFd(::open(path.c_str(), O_RDONLY | common));
+    const int access = owner ? O_RDWR : O_RDONLY;
+    UniqueFd file(::open(path.c_str(), access | O_NOFOLLOW | common));
+    if (!file.is_open() && errno == ENOENT && owner) return make_data_file(path, *owner);
+    return file;
+}
+
+Problem open_one(const std::string& path, Opens kind, const std::optional<DataOwner>& owner,
+                 UniqueFd& opened) {
+    opened = open_path(path, kind, owner);
+    if (!opened.is_open()) {
+        if (kind == Opens::data_file && errno == ENOENT && !owner) return {};
+        return system_problem(errno);
+    }
+    if (kind == Opens::folder) return {};
+    const uid_t data_owner = owner ? owner->user : ::geteuid();
+    return regular_file_problem(opened, kind == Opens::data_file && owner, data_owner);
+}
+
+const ServiceSpec* find_service(std::span<const ServiceSpec* const> services,
+                                const std::string& name) {
+    const auto found = std::find_if(services.begin(), services.end(),
+                                    [&](const ServiceSpec* spec) { return spec->name == name; });
+    return found == services.end() ? nullptr : *found;
+}
+
+}  // namespace
+
+std::vector<OpenedPath> open_service_paths(const Config& config,
+                                           std::span<const ServiceSpec* const> services,
+                                           std::optional<DataOwner> owner, Faults& faults) {
+    std::vector<OpenedPath> paths;
+    for (std::uint32_t index = 0; index < config.listeners.size(); ++index) {
+        const ListenSection& section = config.listeners[index];
+        const ServiceSpec* const service = find_service(services, section.service);
+        if (service == nullptr) continue;
+        for (const KeySpec& key : service->keys) {
+            const Setting* const setting = section.find(key.name);
+            if (key.opens == Opens::nothing || setting == nullptr || setting->values.empty() ||
+                setting->values.front().empty())
+                continue;
+            const std::string& path = setting->values.front();
+            OpenedPath opened{index, key.name, {}};
+            const Problem problem = open_one(path, key.opens, owner, opened.descriptor);
+            if (problem.what.empty())
+                paths.push_back(std::move(opened));
+            else
+                faults.push_back({setting->origin, "listen." + section.name,
+                                  fmt::format("{} '{}': {}", key.name, path, problem.what),
+                                  problem.hint});
+        }
+    }
+    return paths;
+}
+
+}  // namespace preforkd::master

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "shared/config.hpp"
+#include "shared/service_spec.hpp"
+#include "shared/unique_fd.hpp"
+
+namespace preforkd::master {
+
+/// A file or folder that a service's key names, open for its workers.
+struct OpenedPath {
+    std::uint32_t section = 0;  ///< index in Config::listeners
+    std::string key;
+    UniqueFd descriptor;
+};
+
+/// Who data files are made for.
+struct DataOwner {
+    uid_t user;
+    gid_t group;
+};
+
+/// Opens every path that a service's key says the master opens (see Opens), so that a worker needs
+/// no rights on the way there. What can't be opened is added to `faults`.
+/// Data files that are absent are made for `owner`; without an owner nothing is made or opened for
+/// writing, and an absent data file is no fault, for then the configuration is only tested.
+[[nodiscard]] std::vector<OpenedPath> open_service_paths(
+    const Config& config, std::span<const ServiceSpec* const> services,
+    std::optional<DataOwner> owner, Faults& faults);
+
+}  // namespace preforkd::master
