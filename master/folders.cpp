@@ -1,0 +1,88 @@
+#include "master/folders.hpp"
+
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "shared/exit_code.hpp"
+#include "shared/result.hpp"
+#include "shared/unique_fd.hpp"
+
+namespace preforkd::master {
+namespace {
+
+[[noreturn]] void refuse(const std::string& path, const std::string& why) {
+    throw StartupError(exit_failure, fmt::format("folder {}: {}", path, why));
+}
+
+[[noreturn]] void refuse_errno(const std::string& path, const char* doing, int error) {
+    if (error == EACCES || error == EPERM)
+        throw StartupError(exit_no_privilege,
+                           fmt::format("folder {}: {}: {}; make it beforehand, start as root, or "
+                                       "configure another path",
+                                       path, doing, std::strerror(error)));
+    if (error == ENOENT)
+        refuse(path, fmt::format("the folder that should hold it ({}) does not exist; make it "
+                                 "beforehand or configure another path",
+                                 folder_of(path)));
+    refuse(path, fmt::format("{}: {}", doing, std::strerror(error)));
+}
+
+}  // namespace
+
+std::string folder_of(const std::string& path) {
+    const std::size_t end = path.find_last_not_of('/');
+    const std::size_t slash = end == std::string::npos ? end : path.rfind('/', end);
+    if (slash == std::string::npos || slash == 0) return "/";
+    return path.substr(0, slash);
+}
+
+void make_own_folder(const std::string& path) {
+    make_own_folder(path, ::geteuid() == 0 ? 0755 : 0700);
+}
+
+void make_own_folder(const std::string& path, mode_t mode) {
+    const mode_t callers_umask = ::umask(0);
+    const int error = ::mkdir(path.c_str(), mode) == 0 ? 0 : errno;
+    ::umask(callers_umask);
+    if (error != 0 && error != EEXIST) refuse_errno(path, "cannot make it", error);
+    const UniqueFd folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!folder.is_open()) {
+        // With O_DIRECTORY a symlink gives ENOTDIR, not ELOOP. Source: open(2), O_NOFOLLOW.
+        if (errno == ENOTDIR || errno == ELOOP)
+            refuse(path, "is a symbolic link or not a folder; remove it or configure another path");
+        refuse_errno(path, "cannot open it", errno);
+    }
+    struct stat found {};
+    if (::fstat(folder.get(), &found) < 0) refuse_errno(path, "cannot look at it", errno);
+    if (found.st_uid != ::geteuid())
+        refuse(path, fmt::format("belongs to uid {}, not to uid {} that starts this program; "
+                                 "remove it, chown it or configure another path",
+                                 found.st_uid, ::geteuid()));
+    if ((found.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+        refuse(path, fmt::format("has mode {:04o}, others can write to it; chmod go-w {}",
+                                 found.st_mode & 07777, path));
+}
+
+void require_safe_folder_of(const std::string& path, const char* what) {
+    const std::string folder = folder_of(path);
+    struct stat found {};
+    if (::stat(folder.c_str(), &found) < 0) {
+        if (errno != ENOENT) refuse_errno(folder, "cannot look at it", errno);
+        return make_own_folder(folder);
+    }
+    if (!S_ISDIR(found.st_mode)) refuse(folder, fmt::format("is no folder, for {} {}", what, path));
+    if (found.st_uid != 0 && found.st_uid != ::geteuid())
+        refuse(folder, fmt::format("belongs to uid {}, who could replace the {} in it; chown it or "
+                                   "configure another path",
+                                   found.st_uid, what));
+    if ((found.st_mode & S_IWOTH) != 0 && (found.st_mode & S_ISVTX) == 0)
+        refuse(folder, fmt::format("has mode {:04o}, anybody could replace the {} in it; chmod o-w "
+                                   "{} or configure another path",
+                                   found.st_mode & 07777, what, folder));
+}
+
+}  // namespace preforkd::master

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+
+namespace preforkd::master {
+
+/// Makes sure that `path` is a folder of ours that nobody else can change: made if it is absent
+/// (0755 by root, 0700 by anyone else, whatever the umask), else refused when it is a symlink,
+/// belongs to someone else or is writable by group or others. The parent must exist.
+/// Throws StartupError.
+void make_own_folder(const std::string& path);
+
+/// As make_own_folder, but with `mode`.
+void make_own_folder(const std::string& path, mode_t mode);
+
+/// Makes sure that nobody but root and we can replace what lies in the folder that holds `path`:
+/// it belongs to root or us, and if others may write to it, it is sticky as /tmp is. An absent
+/// folder is made as by make_own_folder. `what` names the file in the message: "lock file".
+/// Throws StartupError.
+void require_safe_folder_of(const std::string& path, const char* what);
+
+/// The folder part of an absolute path: "/run/a" of "/run/a/b", "/" of "/a".
+[[nodiscard]] std::string folder_of(const std::string& path);
+
+}  // namespace preforkd::master

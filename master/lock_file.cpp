@@ -1,0 +1,193 @@
+#include "master/lock_file.hpp"
+
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <csignal>
+#include <cstring>
+#include <string_view>
+
+#include "master/folders.hpp"
+#include "master/processes.hpp"
+#include "shared/exit_code.hpp"
+
+namespace preforkd::master {
+namespace {
+
+[[noreturn]] void refuse(const std::string& path, const std::string& why, int code = exit_failure) {
+    throw StartupError(code, fmt::format("lock file {}: {}", path, why));
+}
+
+[[noreturn]] void refuse_open(const std::string& path, int error) {
+    switch (error) {
+        case ELOOP:
+            refuse(path, "is a symbolic link, which could lead anywhere; remove it");
+        case EISDIR:
+        case ENXIO:  // a socket
+            refuse(path, "is no regular file; remove it or set lock_file to another path");
+        case EACCES:
+        case EPERM:
+            refuse(path,
+                   fmt::format("cannot open it: {}; start as the user it belongs to, or set "
+                               "lock_file to a path you can write",
+                               std::strerror(error)),
+                   exit_no_privilege);
+        default:
+            refuse(path, fmt::format("cannot open it: {}", std::strerror(error)));
+    }
+}
+
+void require_our_plain_file(const std::string& path, const struct stat& found) {
+    if (!S_ISREG(found.st_mode))
+        refuse(path, "is no regular file; remove it or set lock_file to another path");
+    if (found.st_uid != ::geteuid())
+        refuse(path, fmt::format("belongs to uid {}, not to uid {} that starts this program; "
+                                 "remove it or set lock_file to another path",
+                                 found.st_uid, ::geteuid()));
+    if ((found.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+        refuse(path, fmt::format("has mode {:04o}, others can write to it; remove it",
+                                 found.st_mode & 07777));
+    if (found.st_nlink > 1)
+        refuse(path,
+               fmt::format("is one of {} hard links to the same file; remove it", found.st_nlink));
+}
+
+/// Whether `path` (still) names the file that is open as `fd`.
+bool leads_to(const std::string& path, int fd) noexcept {
+    struct stat opened {
+    }, named{};
+    return ::fstat(fd, &opened) == 0 && ::lstat(path.c_str(), &named) == 0 &&
+           opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
+}
+
+[[noreturn]] void refuse_held(const std::string& path, const UniqueFd& lock) {
+    const auto holder = find_lock_holder(lock);
+    throw StartupError(
+        exit_failure,
+        fmt::format("already running {} (lock {}); to apply a changed configuration: "
+                    "preforkctl -p {} reload",
+                    holder ? fmt::format("as pid {}", holder->value) : "as another user's process",
+                    path, path));
+}
+
+/// One try; an empty descriptor means that the file was replaced under our hands.
+UniqueFd try_to_lock(const std::string& path) {
+    UniqueFd fd(::open(path.c_str(),
+                       O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0644));
+    if (!fd.is_open()) refuse_open(path, errno);
+    struct stat found {};
+    if (::fstat(fd.get(), &found) < 0) refuse_open(path, errno);
+    require_our_plain_file(path, found);
+    // flock(2), not fcntl(2): it belongs to the open file description and so survives
+    // daemonizing's fork; an fcntl lock would die with the parent.
+    int outcome = 0;
+    do outcome = ::flock(fd.get(), LOCK_EX | LOCK_NB);
+    while (outcome < 0 && errno == EINTR);
+    const int error = outcome < 0 ? errno : 0;
+    // The holder before us may have removed the file between our open and our flock: then we hold
+    // a file that nobody else will find, and a third process would hold the one that they do.
+    if (!leads_to(path, fd.get())) return {};
+    if (error == EWOULDBLOCK) refuse_held(path, fd);
+    if (error != 0) refuse(path, fmt::format("cannot lock it: {}", std::strerror(error)));
+    // Readable for all, whatever the umask: its text tells people whom to signal.
+    if (::fchmod(fd.get(), 0644) < 0)
+        refuse(path, fmt::format("cannot set its permissions: {}", std::strerror(errno)));
+    return fd;
+}
+
+bool holds_flock(const OpenDescriptor& open) {
+    const std::string info = read_proc(open.pid, fmt::format("fdinfo/{}", open.number).c_str());
+    return info.find("FLOCK") != std::string::npos;
+}
+
+}  // namespace
+
+LockFile LockFile::acquire(std::string path) {
+    require_safe_folder_of(path, "lock file");
+    // Each failed try means that another copy came and went meanwhile.
+    for (int tries = 0; tries < 1000; ++tries) {
+        UniqueFd fd = try_to_lock(path);
+        if (!fd.is_open()) continue;
+        LockFile lock(std::move(path), std::move(fd));
+        if (const error_code error = lock.write_pid())
+            refuse(lock.path(), fmt::format("cannot write our pid: {}", error.message()));
+        return lock;
+    }
+    refuse(path, "another program keeps replacing it; find out which and set lock_file elsewhere");
+}
+
+LockFile LockFile::adopt(std::string path, UniqueFd fd) {
+    struct stat found {};
+    if (::fstat(fd.get(), &found) < 0 || !S_ISREG(found.st_mode))
+        refuse(path, fmt::format("descriptor {} handed over for it is no regular file", fd.get()));
+    if (::flock(fd.get(), LOCK_EX | LOCK_NB) < 0)
+        refuse(path, fmt::format("descriptor {} handed over for it does not hold the lock: {}",
+                                 fd.get(), std::strerror(errno)));
+    if (::fcntl(fd.get(), F_SETFD, FD_CLOEXEC) < 0)
+        refuse(path, fmt::format("cannot mark it close-on-exec: {}", std::strerror(errno)));
+    LockFile lock(std::move(path), std::move(fd));
+    if (const error_code error = lock.write_pid())
+        refuse(lock.path(), fmt::format("cannot write our pid: {}", error.message()));
+    return lock;
+}
+
+LockFile& LockFile::operator=(LockFile&& other) noexcept {
+    if (this == &other) return *this;
+    release();
+    path_ = std::move(other.path_);
+    fd_ = std::move(other.fd_);
+    owner_ = other.owner_;
+    return *this;
+}
+
+error_code LockFile::write_pid() noexcept {
+    char text[16];
+    const auto [end, failed] = std::to_chars(text, text + sizeof text - 1, ::getpid());
+    if (failed != std::errc()) return {EOVERFLOW, boost::system::system_category()};
+    *end = '\n';
+    // Overwritten first and cut after, so that a reader never finds it empty.
+    const auto length = static_cast<std::size_t>(end + 1 - text);
+    const ssize_t written = ::pwrite(fd_.get(), text, length, 0);
+    if (written < 0) return last_error();
+    if (static_cast<std::size_t>(written) != length)
+        return {ENOSPC, boost::system::system_category()};
+    if (::ftruncate(fd_.get(), static_cast<off_t>(length)) < 0) return last_error();
+    owner_ = Pid{::getpid()};
+    return {};
+}
+
+void LockFile::release() noexcept {
+    if (!fd_.is_open()) return;
+    if (owner_ == Pid{::getpid()} && leads_to(path_, fd_.get())) ::unlink(path_.c_str());
+    fd_.reset();
+}
+
+std::optional<Pid> read_pid(const UniqueFd& lock) noexcept {
+    char text[32];
+    const ssize_t got = ::pread(lock.get(), text, sizeof text, 0);
+    if (got <= 0) return std::nullopt;
+    int pid = 0;
+    const auto [end, failed] = std::from_chars(text, text + got, pid);
+    if (failed != std::errc() || pid <= 0 || end == text + got || *end != '\n') return std::nullopt;
+    return Pid{pid};
+}
+
+std::optional<Pid> find_lock_holder(const UniqueFd& lock) {
+    const auto named = read_pid(lock);
+    // Not /proc/locks: it knows who called flock, which after daemonizing is a dead process.
+    auto holders = find_open(link_of(lock.get()));
+    std::erase_if(holders, [](const OpenDescriptor& open) { return !holds_flock(open); });
+    // The launcher and a child not yet past its exec hold it too; the file says which one to name.
+    for (const OpenDescriptor& holder : holders)
+        if (holder.pid == named) return named;
+    if (!holders.empty()) return holders.front().pid;
+    if (named && (::kill(named->value, 0) == 0 || errno == EPERM)) return named;
+    return std::nullopt;
+}
+
+}  // namespace preforkd::master
