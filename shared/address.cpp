@@ -144,13 +144,6 @@ Address make_address(const sockaddr* address, socklen_t length) {
     return result;
 }
 
-bool conflict(const Address& one, const Address& other) {
-    if (one.is_unix() || other.is_unix()) return one == other;
-    if (one.family() != other.family() || one.port() != other.port() || one.port() == 0)
-        return false;
-    return one == other || one.is_wildcard() || other.is_wildcard();
-}
-
 ParsedAddress resolve_by_system(const std::string& host, std::uint16_t port) {
     return look_up(host, port, AF_UNSPEC, 0);
 }

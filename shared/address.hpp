@@ -35,10 +35,6 @@ struct Address {
 /// another family gets the text "family N".
 [[nodiscard]] Address make_address(const sockaddr* address, socklen_t length);
 
-/// True if the kernel can't give both to separate sockets: the same address, or the same family
-/// and port where one of them is the wildcard. Port 0 is never in conflict.
-[[nodiscard]] bool conflict(const Address& one, const Address& other);
-
 /// The outcome of reading an address: one or more, or what is wrong and what to do about it.
 struct ParsedAddress {
     std::vector<Address> addresses;

@@ -15,6 +15,11 @@ auto* find_by(Range& range, std::string_view name, auto member) {
 
 }  // namespace
 
+Origin Origins::of(std::string_view key) const {
+    const auto found = of_key.find(key);
+    return found == of_key.end() ? Origin{} : found->second;
+}
+
 const Setting* ListenSection::find(std::string_view key) const {
     return find_by(settings, key, &Setting::key);
 }

@@ -35,9 +35,13 @@ struct LogTarget {
 
 enum class LogFormat { combined };
 
-/// Where the global keys were said; says nothing about what was said, so all are equal.
+/// Where things were said; not a part of what was said, so all are equal.
 struct Origins {
-    std::map<std::string, Origin, std::less<>> of_key;
+    std::map<std::string, Origin, std::less<>> of_key;  ///< of its first value
+    std::vector<Origin> of_address;                     ///< in the order of the addresses
+
+    /// Nowhere (a default) for an unknown key.
+    [[nodiscard]] Origin of(std::string_view key) const;
     friend bool operator==(const Origins&, const Origins&) { return true; }
 };
 
@@ -49,7 +53,7 @@ struct ListenSection {
     std::optional<unsigned> workers;  ///< a pool of its own; 0: one per core
     unsigned backlog = 0;
     std::vector<Setting> settings;  ///< every key of the service, in its order
-    Origins origins;                ///< of the four above, under their keys' names
+    Origins origins;
 
     bool operator==(const ListenSection&) const = default;
 

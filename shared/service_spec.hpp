@@ -29,7 +29,7 @@ struct Origin {
 struct Setting {
     std::string key;
     std::vector<std::string> values;  ///< one, unless the key is repeatable
-    Origin origin;                    ///< of the first value
+    std::vector<Origin> origins;      ///< of each value; none: it is the default
 
     /// Of what is set, not of where.
     friend bool operator==(const Setting& left, const Setting& right) {

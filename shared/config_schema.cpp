@@ -1,0 +1,193 @@
+#include "shared/config_schema.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <set>
+
+#include "shared/config_text.hpp"
+
+namespace preforkd {
+namespace {
+
+using namespace std::chrono_literals;
+using std::chrono::milliseconds;
+using std::filesystem::path;
+using Kind = LogTarget::Kind;
+
+const std::vector<std::pair<std::string, Kind>> log_words = {{"auto", Kind::automatic},
+                                                             {"stderr", Kind::standard_error},
+                                                             {"syslog", Kind::syslog},
+                                                             {"off", Kind::off}};
+
+// clang-format off
+const std::vector<KeySpec> the_global_keys = {
+    Key<UserName>{.name = "user", .field = &Config::user, .reload = Reload::restart,
+                  .default_note = "as root: preforkd, or nobody if there is none; else the caller",
+                  .doc = "The user that workers run as. Never root. "
+                         "Needs a master that was started as root."},
+    Key<GroupName>{.name = "group", .field = &Config::group, .reload = Reload::restart,
+                   .default_note = "the user's",
+                   .doc = "The group that workers run as."},
+    Key<unsigned>{.name = "workers", .field = &Config::workers, .min = 1, .max = 1024,
+                  .zero = "auto",
+                  .doc = "How many workers serve the listeners that have no pool of their own. "
+                         "With auto, one per processor core that this process may run on."},
+    Key<path>{.name = "lock_file", .field = &Config::lock_file, .reload = Reload::restart,
+              .default_note = "PROGRAM.pid in runtime_dir",
+              .doc = "The file that keeps a second copy from starting; it holds the master's pid."},
+    Key<path>{.name = "runtime_dir", .field = &Config::runtime_dir, .reload = Reload::restart,
+              .default_note = "as root: /run/PROGRAM; else $XDG_RUNTIME_DIR/PROGRAM, "
+                              "or /tmp/PROGRAM-UID",
+              .doc = "The folder for files that matter only while the server runs."},
+    Key<FileMode>{.name = "umask", .field = &Config::umask, .def = {0027},
+                  .reload = Reload::restart,
+                  .doc = "The permission bits that new files never get."},
+    Key<LogTarget>{.name = "error_log", .field = &Config::error_log,
+                   .kinds = {Kind::automatic, Kind::standard_error, Kind::syslog, Kind::file},
+                   .doc = "Where events and errors are logged. "
+                          "With auto, to standard error in the foreground; as a daemon to "
+                          "/var/log/PROGRAM/error.log as root, else to error.log in runtime_dir."},
+    Key<LogTarget>{.name = "output_log", .field = &Config::output_log,
+                   .kinds = {Kind::automatic, Kind::standard_error, Kind::off, Kind::file},
+                   .doc = "Where text goes that a service prints on its standard output. "
+                          "With auto, to the error log."},
+    Key<LogTarget>{.name = "access_log", .field = &Config::access_log, .def = {Kind::off, {}},
+                   .kinds = {Kind::off, Kind::file},
+                   .doc = "Where requests are logged, one line each."},
+    Key<LogFormat>{.name = "log_format", .field = &Config::log_format, .def = LogFormat::combined,
+                   .choices = {{"combined", LogFormat::combined}},
+                   .doc = "How a line of the access log looks. "
+                          "With combined, as web servers have always written it."},
+    Key<LogLevel>{.name = "log_level", .field = &Config::log_level, .def = LogLevel::info,
+                  .choices = {{"debug", LogLevel::debug}, {"info", LogLevel::info},
+                              {"notice", LogLevel::notice}, {"warning", LogLevel::warning},
+                              {"error", LogLevel::error}},
+                  .doc = "The least important events that the error log takes."},
+    Key<milliseconds>{.name = "drain_timeout", .field = &Config::drain_timeout,
+                      .def = 30s, .min = 1s, .max = 1h,
+                      .doc = "How long an old worker may finish its sessions."},
+    Key<milliseconds>{.name = "keepalive_grace", .field = &Config::keepalive_grace,
+                      .def = 2s, .min = 0s, .max = 60s,
+                      .doc = "How long a draining worker still serves idle keep-alive "
+                             "connections, for the sake of a request already on its way."},
+    Key<milliseconds>{.name = "ready_timeout", .field = &Config::ready_timeout,
+                      .def = 30s, .min = 1s, .max = 10min,
+                      .doc = "How long a new worker may take until it is ready to serve."},
+};
+
+const std::vector<KeySpec> the_listener_keys = {
+    Key<std::vector<std::string>>{
+        .name = "address", .field = &ListenerOptions::address, .required = true,
+        .example = "*:80",
+        .doc = "Where to listen: *:80 for every IPv4 address, [::]:80 for every IPv6 address, "
+               "127.0.0.1:80, [::1]:80, HOST:80, or unix:PATH. "
+               "May stand several times. Port 0 lets the kernel choose."},
+    Key<std::string>{.name = "service", .field = &ListenerOptions::service, .required = true,
+                     .doc = "What is served."},
+    Key<std::optional<unsigned>>{
+        .name = "workers", .field = &ListenerOptions::workers, .min = 1, .max = 1024,
+        .zero = "auto", .default_note = "none of its own: the shared workers serve it",
+        .doc = "How many workers this listener has to itself."},
+    Key<unsigned>{.name = "backlog", .field = &ListenerOptions::backlog,
+                  .def = 4096, .min = 1, .max = 65535,
+                  .doc = "How many established connections may wait to be accepted. "
+                         "The kernel's net.core.somaxconn is another limit."},
+};
+// clang-format on
+
+bool is_key_name(std::string_view name) {
+    return !name.empty() && name.size() <= 64 &&
+           name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") ==
+               std::string_view::npos;
+}
+
+/// What is wrong with one key of a service, or nothing.
+std::string declaration_problem(const KeySpec& key, const ServiceSpec& service) {
+    if (!is_key_name(key.name)) return "is not a name of [a-z0-9_]+";
+    if (find_key(listener_keys(), key.name)) return "is a key that every listener has";
+    if (&key != find_key(service.keys, key.name)) return "is declared twice";
+    if (key.owner == typeid(void)) return "is bound to no field";
+    if (key.owner != service.keys.front().owner) return "is bound to another struct than the first";
+    for (const std::string& text : key.default_texts)
+        if (const CheckedText checked = key.check(text, "/"); !checked.problem.empty())
+            return "has a wrong default: " + checked.problem;
+    return {};
+}
+
+}  // namespace
+
+std::string type_name(const Key<LogTarget>&) {
+    return "log";
+}
+
+std::string expected_text(const Key<LogTarget>& key) {
+    std::vector<std::string> words;
+    for (const auto& [word, kind] : log_words)
+        if (std::ranges::count(key.kinds, kind) > 0) words.push_back(word);
+    words.push_back("a file's path");
+    return either_of(words);
+}
+
+std::string parse_for(const Key<LogTarget>& key, std::string_view text, const path& base,
+                      LogTarget& value) {
+    for (const auto& [word, kind] : log_words) {
+        if (word != text) continue;
+        value = {kind, {}};
+        return std::ranges::count(key.kinds, kind) > 0 ? "" : "is not possible here";
+    }
+    value = {Kind::file, absolute_path(text, base)};
+    return {};
+}
+
+std::string render_for(const Key<LogTarget>&, const LogTarget& value) {
+    for (const auto& [word, kind] : log_words)
+        if (kind == value.kind) return word;
+    return value.path.string();
+}
+
+const std::vector<KeySpec>& global_keys() {
+    return the_global_keys;
+}
+
+const std::vector<KeySpec>& listener_keys() {
+    return the_listener_keys;
+}
+
+std::vector<KeySpec> listener_keys_for(const std::vector<ServiceSpec>& services) {
+    std::vector<std::string> names;
+    for (const ServiceSpec& service : services) names.push_back(service.name);
+    std::vector<KeySpec> keys = the_listener_keys;
+    for (KeySpec& key : keys) {
+        if (key.name != "service" || names.empty()) continue;
+        key.expected = either_of(names);
+        key.example = names.front();
+    }
+    return keys;
+}
+
+const KeySpec* find_key(const std::vector<KeySpec>& keys, std::string_view name) {
+    const auto found = std::ranges::find(keys, name, &KeySpec::name);
+    return found == keys.end() ? nullptr : &*found;
+}
+
+Faults declaration_faults(const std::vector<ServiceSpec>& services) {
+    Faults faults;
+    std::set<std::string> names;
+    const auto report = [&faults](std::string what) {
+        faults.push_back({{}, {}, std::move(what), "this is an error in the program itself"});
+    };
+    for (const ServiceSpec& service : services) {
+        if (!is_listener_name(service.name))
+            report(fmt::format("service '{}' is not a name of [a-z0-9_-]{{1,32}}", service.name));
+        if (!names.insert(service.name).second)
+            report(fmt::format("service '{}' is declared twice", service.name));
+        for (const KeySpec& key : service.keys)
+            if (const std::string problem = declaration_problem(key, service); !problem.empty())
+                report(fmt::format("service '{}': key '{}' {}", service.name, key.name, problem));
+    }
+    return faults;
+}
+
+}  // namespace preforkd
