@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
@@ -62,6 +63,7 @@ inline std::string read_until_closed(const UniqueFd& fd) {
 /// Runs `body`, which returns an exit status, in a child process; 99 stands for an exception.
 template <class Body>
 pid_t start_child(Body&& body) {
+    std::fflush(nullptr);  // else the child could print it a second time
     const pid_t pid = ::fork();
     if (pid < 0) std::abort();
     if (pid > 0) return pid;
