@@ -28,6 +28,16 @@ const ListenSection* Config::find_listener(std::string_view wanted) const {
     return find_by(listeners, wanted, &ListenSection::name);
 }
 
+std::string summary(const Config& config) {
+    std::size_t addresses = 0;
+    for (const ListenSection& listener : config.listeners) addresses += listener.addresses.size();
+    const auto counted = [](std::size_t count, std::string_view one, std::string_view many) {
+        return fmt::format("{} {}", count, count == 1 ? one : many);
+    };
+    return fmt::format("{}, {}", counted(config.listeners.size(), "listener", "listeners"),
+                       counted(addresses, "address", "addresses"));
+}
+
 LogTarget error_log_of(const Config& config, bool foreground, uid_t effective_uid) {
     using Kind = LogTarget::Kind;
     if (config.error_log.kind != Kind::automatic) return config.error_log;

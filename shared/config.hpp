@@ -90,6 +90,9 @@ struct Config {
     [[nodiscard]] const ListenSection* find_listener(std::string_view name) const;
 };
 
+/// "2 listeners, 3 addresses".
+[[nodiscard]] std::string summary(const Config& config);
+
 /// Where the error log goes once `automatic` is decided: standard error in the foreground, else
 /// /var/log/PROGRAM/error.log for root and RUNTIME_DIR/error.log for others.
 [[nodiscard]] LogTarget error_log_of(const Config& config, bool foreground, uid_t effective_uid);

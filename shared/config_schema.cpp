@@ -24,10 +24,12 @@ const std::vector<std::pair<std::string, Kind>> log_words = {{"auto", Kind::auto
 // clang-format off
 const std::vector<KeySpec> the_global_keys = {
     Key<UserName>{.name = "user", .field = &Config::user, .reload = Reload::restart,
+                  .example = "preforkd",
                   .default_note = "as root: preforkd, or nobody if there is none; else the caller",
                   .doc = "The user that workers run as. Never root. "
                          "Needs a master that was started as root."},
     Key<GroupName>{.name = "group", .field = &Config::group, .reload = Reload::restart,
+                   .example = "preforkd",
                    .default_note = "the user's",
                    .doc = "The group that workers run as."},
     Key<unsigned>{.name = "workers", .field = &Config::workers, .min = 1, .max = 1024,
@@ -35,9 +37,11 @@ const std::vector<KeySpec> the_global_keys = {
                   .doc = "How many workers serve the listeners that have no pool of their own. "
                          "With auto, one per processor core that this process may run on."},
     Key<path>{.name = "lock_file", .field = &Config::lock_file, .reload = Reload::restart,
+              .example = "/run/preforkd/preforkd.pid",
               .default_note = "PROGRAM.pid in runtime_dir",
               .doc = "The file that keeps a second copy from starting; it holds the master's pid."},
     Key<path>{.name = "runtime_dir", .field = &Config::runtime_dir, .reload = Reload::restart,
+              .example = "/run/preforkd",
               .default_note = "as root: /run/PROGRAM; else $XDG_RUNTIME_DIR/PROGRAM, "
                               "or /tmp/PROGRAM-UID",
               .doc = "The folder for files that matter only while the server runs."},
@@ -83,7 +87,7 @@ const std::vector<KeySpec> the_listener_keys = {
         .example = "*:80",
         .doc = "Where to listen: *:80 for every IPv4 address, [::]:80 for every IPv6 address, "
                "127.0.0.1:80, [::1]:80, HOST:80, or unix:PATH. "
-               "May stand several times. Port 0 lets the kernel choose."},
+               "Port 0 lets the kernel choose."},
     Key<std::string>{.name = "service", .field = &ListenerOptions::service, .required = true,
                      .doc = "What is served."},
     Key<std::optional<unsigned>>{

@@ -138,8 +138,12 @@ std::string range_text(const std::string& zero, const std::string& min, const st
 std::string value_problem(std::string_view text, std::string_view problem,
                           std::string_view expected) {
     constexpr std::size_t shown = 60;
-    return fmt::format("'{}{}' {}; expected {}", text.substr(0, shown),
-                       text.size() > shown ? "..." : "", problem, expected);
+    std::size_t end = std::min(text.size(), shown);
+    // Not in the middle of a UTF-8 character.
+    while (end > 0 && end < text.size() && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80)
+        --end;
+    return fmt::format("'{}{}' {}; expected {}", text.substr(0, end),
+                       end < text.size() ? "..." : "", problem, expected);
 }
 
 }  // namespace preforkd
