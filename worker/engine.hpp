@@ -32,8 +32,9 @@ struct ListenerSetup {
 
 /// How an engine that leaves does so.
 struct DrainRules {
-    seconds timeout{30};  ///< after this, connections that remain are cut
-    seconds grace{2};     ///< how long an idle connection may still send a request
+    seconds timeout{30};          ///< after this, connections that remain are cut
+    seconds grace{2};             ///< how long an idle connection may still send a request
+    bool keep_accepting = false;  ///< until stop_accepting(): the kernel still steers clients here
 };
 
 /// The event loop of one worker: its listeners, its connections, its clock. Not the handshake with
@@ -59,10 +60,13 @@ class Engine {
     void watch(int descriptor, std::function<void()> on_readable);
     void unwatch(int descriptor);
 
-    /// Accepts no more, after having taken what is queued on listeners that are not shared, and
-    /// closes the listeners; tells the services; calls `on_empty` (once, from the loop) when the
-    /// last connection has gone, at the latest a little after `rules.timeout`.
+    /// Tells the services that the worker leaves, and stops accepting unless `keep_accepting`.
+    /// Calls `on_empty` (once, from the loop) when accepting has stopped and the last connection
+    /// has gone, at the latest a second or two after `rules.timeout`.
     void drain(DrainRules rules, std::function<void()> on_empty);
+
+    /// Takes what is queued on listeners that are not shared, then closes all listeners.
+    void stop_accepting();
 
     /// Serves until stop(). Exceptions of services don't come out here.
     void run();
@@ -79,8 +83,7 @@ class Engine {
     [[nodiscard]] std::uint64_t accepted_count() const noexcept;
     [[nodiscard]] std::uint64_t request_count() const noexcept;
 
-    /// Called on every tick (once a second while there are connections) and by whoever wants to
-    /// know that the loop is alive.
+    /// Calls `callback` once a second while there are connections, after what is due then.
     void on_tick(std::function<void()> callback);
 
     [[nodiscard]] boost::asio::io_context& context() noexcept;

@@ -5,6 +5,7 @@
 #include <coroutine>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -35,6 +36,7 @@ enum class OnDrain : std::uint8_t {
     wait,   ///< goes on waiting: right in the middle of a message
     grace,  ///< right between messages: a client that was idle gets `keepalive_grace` to send one
             ///< more; one that was answered since the drain began has had it
+    idle,   ///< ends when nothing comes for `keepalive_grace`: right for streams without messages
     wake,   ///< ends at once
 };
 
@@ -188,15 +190,19 @@ class [[nodiscard]] SendFile final : public Operation {
     bool succeeded_ = false;
 };
 
+struct SleepTimer;
+
 class Sleep final : public Operation {
   public:
     Sleep(Connection& connection, std::chrono::milliseconds duration) noexcept
         : Operation(connection), duration_(duration) {}
+    ~Sleep();
     bool advance() override;
     bool await_resume() noexcept { return succeeded_; }
 
   private:
     std::chrono::milliseconds duration_;
+    std::shared_ptr<SleepTimer> timer_;
     bool succeeded_ = false;
 };
 
@@ -239,7 +245,7 @@ class Connection {
 
     /// Whatever comes next, from 1 to `limit` bytes.
     detail::ReadSome read_some(std::size_t limit = receive_capacity,
-                               OnDrain rule = OnDrain::grace) noexcept {
+                               OnDrain rule = OnDrain::idle) noexcept {
         return {*this, limit, rule};
     }
 

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <functional>
+
+#include "worker/session_group.hpp"
+
+namespace preforkd::worker {
+
+/// Takes connections from one listening socket and starts their sessions. When the process has no
+/// descriptor or memory for another one, it pauses until a session ends or the clock ticks; those
+/// who wait stay in the kernel's queue, where another worker may take them.
+class Acceptor : public Readiness<Acceptor> {
+  public:
+    /// `socket` listens and is non-blocking. `shared`: other processes accept from it too.
+    Acceptor(SessionGroup& group, Listener listener, UniqueFd socket, bool shared);
+
+    void start();
+
+    /// Takes what is queued, unless other workers can, and closes the socket.
+    void stop();
+
+    /// Closes the socket, leaving what is queued.
+    void close() noexcept;
+
+    /// Tries again if paused: a descriptor may be free now.
+    void resume();
+
+    void on_ready();
+
+    [[nodiscard]] const Listener& listener() const noexcept { return listener_; }
+    [[nodiscard]] bool paused() const noexcept { return paused_; }
+
+  private:
+    enum class Outcome { accepted, skipped, nothing, exhausted, dead };
+
+    Outcome accept_one();
+    Outcome judge_failure();
+    Outcome accept_many(unsigned count);
+    [[nodiscard]] unsigned pending_count() const noexcept;
+    void wait_for_more();
+    void pause();
+    void continue_later();
+
+    SessionGroup& group_;
+    Listener listener_;
+    UniqueFd socket_;
+    bool shared_;
+    bool paused_ = false;
+    bool waiting_ = false;
+    bool pause_logged_ = false;
+};
+
+}  // namespace preforkd::worker
