@@ -1,1 +1,5 @@
-int main() {}
+#include <preforkd/run.hpp>
+
+int main(int argc, char** argv) {
+    return preforkd::run(argc, argv, preforkd::builtin_services());
+}

@@ -84,17 +84,16 @@ Problem open_one(const std::string& path, Opens kind, const std::optional<DataOw
     return regular_file_problem(opened, kind == Opens::data_file && owner, data_owner);
 }
 
-const ServiceSpec* find_service(std::span<const ServiceSpec* const> services,
-                                const std::string& name) {
+const ServiceSpec* find_service(const std::vector<ServiceSpec>& services, const std::string& name) {
     const auto found = std::find_if(services.begin(), services.end(),
-                                    [&](const ServiceSpec* spec) { return spec->name == name; });
-    return found == services.end() ? nullptr : *found;
+                                    [&](const ServiceSpec& spec) { return spec.name == name; });
+    return found == services.end() ? nullptr : &*found;
 }
 
 }  // namespace
 
 std::vector<OpenedPath> open_service_paths(const Config& config,
-                                           std::span<const ServiceSpec* const> services,
+                                           const std::vector<ServiceSpec>& services,
                                            std::optional<DataOwner> owner, Faults& faults) {
     std::vector<OpenedPath> paths;
     for (std::uint32_t index = 0; index < config.listeners.size(); ++index) {
@@ -108,11 +107,12 @@ std::vector<OpenedPath> open_service_paths(const Config& config,
                 continue;
             const std::string& path = setting->values.front();
             OpenedPath opened{index, key.name, {}};
+            const Origin origin = setting->origins.empty() ? Origin{} : setting->origins.front();
             const Problem problem = open_one(path, key.opens, owner, opened.descriptor);
             if (problem.what.empty())
                 paths.push_back(std::move(opened));
             else
-                faults.push_back({setting->origin, "listen." + section.name,
+                faults.push_back({origin, "listen." + section.name,
                                   fmt::format("{} '{}': {}", key.name, path, problem.what),
                                   problem.hint});
         }

@@ -3,7 +3,6 @@
 #include <sys/types.h>
 
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -30,8 +29,9 @@ struct DataOwner {
 /// no rights on the way there. What can't be opened is added to `faults`.
 /// Data files that are absent are made for `owner`; without an owner nothing is made or opened for
 /// writing, and an absent data file is no fault, for then the configuration is only tested.
-[[nodiscard]] std::vector<OpenedPath> open_service_paths(
-    const Config& config, std::span<const ServiceSpec* const> services,
-    std::optional<DataOwner> owner, Faults& faults);
+[[nodiscard]] std::vector<OpenedPath> open_service_paths(const Config& config,
+                                                         const std::vector<ServiceSpec>& services,
+                                                         std::optional<DataOwner> owner,
+                                                         Faults& faults);
 
 }  // namespace preforkd::master

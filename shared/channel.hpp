@@ -36,7 +36,7 @@ enum class MessageKind : std::uint32_t {
 /// One message; sent as it lies in memory, for both ends are the same program on the same machine.
 struct Message {
     MessageKind kind{};
-    std::uint32_t section = 0;     ///< index of the listen section in the configuration
+    std::uint32_t section = 0;     ///< index of the listen section, or as the kind says
     std::uint64_t generation = 0;  ///< with `setup`
     std::array<char, 240> text{};  ///< ends with at least one NUL
 

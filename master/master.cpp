@@ -1,0 +1,351 @@
+#include "master/master.hpp"
+
+#include <fmt/format.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <array>
+
+#include "shared/channel.hpp"
+#include "shared/process_title.hpp"
+#include "shared/syscalls.hpp"
+
+namespace preforkd::master {
+namespace {
+
+/// A worker that floods its channel gets this many messages read before others have their turn.
+constexpr int messages_per_turn = 16;
+
+std::string uptime_of(const WorkerProcess& worker) {
+    const auto uptime = std::chrono::duration_cast<milliseconds>(Clock::now() - worker.spawned_at);
+    return fmt::format("{}ms", uptime.count());
+}
+
+std::uint64_t monotonic_microseconds() {
+    return static_cast<std::uint64_t>(
+        std::chrono::duration_cast<std::chrono::microseconds>(Clock::now().time_since_epoch())
+            .count());
+}
+
+/// A text of several lines, as a log or STATUS= can hold it.
+std::string on_one_line(std::string text) {
+    while (!text.empty() && text.back() == '\n') text.pop_back();
+    std::replace(text.begin(), text.end(), '\n', ';');
+    return text;
+}
+
+}  // namespace
+
+Master::Master(MasterParts parts)
+    : parts_(std::move(parts)),
+      log_(parts_.deployment.logs.error.get(), parts_.deployment.logs.error_style,
+           parts_.deployment.config.log_level, parts_.deployment.config.program),
+      loop_({SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGCHLD, SIGTTIN, SIGTTOU}) {
+    loop_.on_signal = [this](int signal) { on_signal(signal); };
+    loop_.on_deadline = [this] { on_deadline(); };
+    // Half the interval, as sd_watchdog_enabled(3) advises.
+    if (parts_.watchdog) watchdog_due_ = Clock::now() + *parts_.watchdog / 2;
+}
+
+int Master::run() {
+    const Policy policy = policy_of(parts_.deployment.config, pools_);
+    deployments_.emplace(Generation{1}, std::move(parts_.deployment));
+    set_process_title(in_service().config.program + ": master");
+    handle(event::Start{policy});
+    loop_.run();
+    return exit_code_;
+}
+
+// ---- What happens ----
+
+/// Events that come up while one is being handled wait their turn.
+void Master::handle(Event event) {
+    events_.push(std::move(event));
+    if (handling_) return;
+    handling_ = true;
+    while (!events_.empty()) {
+        const Event next = std::move(events_.front());
+        events_.pop();
+        for (const Action& action : supervisor_.handle(next, Clock::now()))
+            std::visit([this](const auto& wanted) { perform(wanted); }, action);
+    }
+    handling_ = false;
+    publish_status();
+    arm_timer();
+}
+
+void Master::on_signal(int signal) {
+    switch (signal) {
+        case SIGCHLD:
+            return on_child_ended();
+        case SIGHUP:
+            return handle(event::HupReceived{});
+        case SIGTERM:
+            return handle(event::TermReceived{});
+        case SIGINT:
+        case SIGQUIT:
+            return handle(event::QuitReceived{});
+        case SIGTTIN:
+            return handle(event::TtinReceived{});
+        case SIGTTOU:
+            return handle(event::TtouReceived{});
+        case SIGUSR1:
+            return reopen_logs();
+        default:
+            break;
+    }
+}
+
+void Master::on_child_ended() {
+    for (const ExitedProcess& exited : workers_.reap()) on_exited(exited);
+    if (const unsigned orphans = workers_.reap_orphans(); orphans > 0)
+        log_.debug("orphans reaped", {{"count", orphans}});
+}
+
+void Master::on_exited(const ExitedProcess& exited) {
+    WorkerProcess* const worker = workers_.find(exited.pid);
+    // What it said before it died was sent, so it is still in the channel.
+    on_message(exited.pid);
+    const std::string slot = pools_.text(worker->slot);
+    const std::string how = master::describe(exited);
+    log_.log(exited.succeeded() ? LogLevel::info : LogLevel::warning, "worker exited",
+             {{"slot", slot},
+              {"worker", exited.pid.value},
+              {"generation", worker->generation.value},
+              {"how", how},
+              {"uptime", uptime_of(*worker)}});
+    if (!worker->ready && last_trouble_.empty())
+        last_trouble_ = fmt::format("it died before it was ready: {}", how);
+    loop_.forget(worker->process.channel);
+    workers_.remove(exited.pid);
+    handle(event::WorkerExited{exited.pid});
+}
+
+void Master::on_message(Pid pid) {
+    for (int i = 0; i < messages_per_turn; ++i) {
+        WorkerProcess* const worker = workers_.find(pid);
+        if (worker == nullptr) return;
+        const auto message = receive_from_worker(worker->process.channel);
+        if (!message) {
+            // Its end is closed: it is exiting, and SIGCHLD will tell.
+            if (message.error().value() == EPIPE) loop_.forget(worker->process.channel);
+            if (message.error().value() == EBADMSG) {
+                log_.error("worker sent an invalid message and is killed",
+                           {{"slot", pools_.text(worker->slot)}, {"worker", pid.value}});
+                last_trouble_ = "it sent an invalid message";
+                handle(event::WorkerMisbehaved{pid});
+            }
+            if (message.error().value() != EINTR) return;
+        } else if (message->kind == MessageKind::ready) {
+            worker->ready = true;
+            handle(event::WorkerReady{pid});
+        } else {
+            last_trouble_ = escape_for_log(message->get_text());
+            log_.error("worker can't start", {{"slot", pools_.text(worker->slot)},
+                                              {"worker", pid.value},
+                                              {"why", message->get_text()}});
+            handle(event::WorkerFailed{pid});
+        }
+    }
+}
+
+void Master::on_deadline() {
+    if (watchdog_due_ && *watchdog_due_ <= Clock::now()) {
+        parts_.notifier.send("WATCHDOG=1");
+        watchdog_due_ = Clock::now() + *parts_.watchdog / 2;
+    }
+    handle(event::TimePassed{});
+}
+
+void Master::reopen_logs() {
+    try {
+        for (auto& [generation, deployment] : deployments_)
+            deployment.logs = open_logs(deployment.config, parts_.log_surroundings);
+    } catch (const StartupError& error) {
+        log_.error("logs not reopened; the old ones stay in use",
+                   {{"why", on_one_line(error.what())}});
+        return;
+    }
+    take_logs_into_use();
+    for (auto& [pid, worker] : workers_)
+        if (const error_code error = hand_over_logs(in_service().logs, worker.process.channel))
+            log_.warning("worker keeps its old logs", {{"slot", pools_.text(worker.slot)},
+                                                       {"worker", pid.value},
+                                                       {"why", error.message()}});
+    log_.notice("logs reopened");
+}
+
+// ---- What the supervisor wants done ----
+
+void Master::perform(const action::Spawn& spawn) {
+    const Deployment& deployment = deployments_.at(spawn.generation);
+    const std::string title = fmt::format("{}: worker {} gen {}", deployment.config.program,
+                                          pools_.text(spawn.slot), spawn.generation.value);
+    last_trouble_.clear();
+    auto process = parts_.spawner.spawn(title, deployment.logs.output, deployment.logs.error);
+    if (process) return enlist(std::move(*process), spawn);
+    last_trouble_ = fmt::format("fork failed: {}", process.error().message());
+    log_.error("can't fork a worker; will try again",
+               {{"slot", pools_.text(spawn.slot)}, {"why", process.error().message()}});
+    handle(event::SpawnFailed{spawn.slot, spawn.generation});
+}
+
+void Master::enlist(SpawnedWorker process, const action::Spawn& spawn) {
+    const Pid pid = process.pid;
+    WorkerProcess& worker = workers_.add(
+        {std::move(process), spawn.slot, spawn.generation, Clock::now(), /*ready=*/false});
+    loop_.watch(worker.process.channel, [this, pid] { on_message(pid); });
+    handle(event::WorkerSpawned{spawn.slot, spawn.generation, pid});
+    const error_code error =
+        hand_over(deployments_.at(spawn.generation), worker.process.channel,
+                  pools_.name_of(spawn.slot.pool), pools_.text(spawn.slot), spawn.generation);
+    // EPIPE: it has died already, and SIGCHLD will tell.
+    if (error && error.value() != EPIPE) handle(event::WorkerMisbehaved{pid});
+}
+
+void Master::perform(const action::Drain& drain) {
+    WorkerProcess* const worker = workers_.find(drain.pid);
+    if (worker == nullptr) return;
+    Message message;
+    message.kind = MessageKind::drain;
+    const error_code error = send_message(worker->process.channel, message);
+    if (error && error.value() != EPIPE) handle(event::WorkerMisbehaved{drain.pid});
+}
+
+void Master::perform(const action::Kill& kill) {
+    const WorkerProcess* const worker = workers_.find(kill.pid);
+    if (worker == nullptr) return;
+    if (last_trouble_.empty()) last_trouble_ = fmt::format("it {}", to_string(kill.reason));
+    const bool is_expected = kill.reason == Reason::unwanted || kill.reason == Reason::stopped;
+    log_.log(is_expected ? LogLevel::info : LogLevel::error, "worker is killed",
+             {{"slot", pools_.text(worker->slot)},
+              {"worker", kill.pid.value},
+              {"signal", kill.signal},
+              {"why", to_string(kill.reason)}});
+    (void)send_signal(worker->process.pidfd, kill.signal);
+}
+
+void Master::perform(const action::LoadConfig& load) {
+    log_.notice("reload begins", {{"generation", load.generation.value}});
+    // The time must lie after the signal's: systemd.service(5), Type=notify-reload.
+    parts_.notifier.send(fmt::format("RELOADING=1\nMONOTONIC_USEC={}", monotonic_microseconds()));
+    last_trouble_.clear();
+    try {
+        Deployment incoming = parts_.load(in_service());
+        const Policy policy = policy_of(incoming.config, pools_);
+        deployments_.emplace(load.generation, std::move(incoming));
+        handle(event::ConfigAccepted{policy});
+    } catch (const StartupError& error) {
+        last_trouble_ = error.what();
+        handle(event::ConfigRefused{});
+    }
+}
+
+void Master::perform(const action::CommitGeneration& commit) {
+    verdict_ = "reload ok";
+    log_.notice("reload ok", {{"generation", commit.generation.value}});
+    take_into_service(commit.generation);
+}
+
+void Master::perform(const action::AbandonGeneration& abandon) {
+    deployments_.erase(abandon.generation);
+    const std::string why = on_one_line(describe(abandon.failure));
+    verdict_ = "reload refused: " + why;
+    log_.error("reload refused; the running generation goes on",
+               {{"generation", supervisor_.generation().value}, {"why", why}});
+    parts_.notifier.send("READY=1");
+}
+
+void Master::perform(const action::Started&) {
+    const auto needed = std::chrono::duration_cast<milliseconds>(Clock::now() - started_at_);
+    log_.notice("ready", {{"generation", 1}, {"after", fmt::format("{}ms", needed.count())}});
+    take_into_service(Generation{1});
+    parts_.startup.succeed();
+}
+
+void Master::perform(const action::StartFailed& failed) {
+    const std::string why = describe(failed.failure);
+    log_.error("can't start", {{"why", on_one_line(why)}});
+    parts_.startup.fail(1, why);
+}
+
+void Master::perform(const action::Stopping&) {
+    log_.notice("stopping");
+    parts_.notifier.send("STOPPING=1");
+}
+
+void Master::perform(const action::Exit& exit) {
+    log_.notice("stopped", {{"status", exit.code}});
+    exit_code_ = exit.code;
+    loop_.stop();
+}
+
+/// From here on `generation` is what the master itself goes by.
+void Master::take_into_service(Generation generation) {
+    deployments_.erase(deployments_.begin(), deployments_.find(generation));
+    take_logs_into_use();
+    log_.set_threshold(in_service().config.log_level);
+    for (const auto& [name, address] : in_service().listeners.addresses())
+        log_.info("listening", {{"listener", name}, {"address", address}});
+    parts_.notifier.send(
+        fmt::format("READY=1\nX_PREFORKD_GENERATION={}\n{}", generation.value, listen_fields()));
+}
+
+void Master::take_logs_into_use() {
+    const LogFiles& logs = in_service().logs;
+    log_.redirect(logs.error.get(), logs.error_style);
+    if (parts_.log_surroundings.foreground) return;
+    ::dup2(logs.output.get(), STDOUT_FILENO);
+    ::dup2(logs.error.get(), STDERR_FILENO);
+}
+
+// ---- What others may know ----
+
+void Master::publish_status() {
+    const std::string status = status_line();
+    if (status == published_status_ || !parts_.notifier.is_connected()) return;
+    published_status_ = status;
+    parts_.notifier.send("STATUS=" + status);
+}
+
+std::string Master::status_line() const {
+    const auto& workers = supervisor_.workers();
+    const auto count = [&](auto... states) {
+        return std::count_if(workers.begin(), workers.end(), [&](const Worker& worker) {
+            return ((worker.state == states) || ...);
+        });
+    };
+    std::string line = fmt::format("{}: generation {}, {} serving", to_string(supervisor_.phase()),
+                                   supervisor_.generation().value,
+                                   count(WorkerState::serving, WorkerState::retiring));
+    if (const auto starting = count(WorkerState::starting, WorkerState::spawning); starting > 0)
+        line += fmt::format(", {} starting", starting);
+    if (const auto resting = count(WorkerState::resting); resting > 0)
+        line += fmt::format(", {} waiting to be started again", resting);
+    if (const auto draining = count(WorkerState::draining); draining > 0)
+        line += fmt::format(", {} draining", draining);
+    if (!verdict_.empty()) line += "; " + verdict_;
+    return line;
+}
+
+std::string Master::listen_fields() const {
+    std::string fields;
+    for (const auto& [name, address] : deployments_.rbegin()->second.listeners.addresses())
+        fields += fmt::format("X_PREFORKD_LISTEN={} {}\n", name, address);
+    return fields;
+}
+
+std::string Master::describe(const Failure& failure) const {
+    if (failure.reason == Reason::config_refused) return last_trouble_;
+    if (!failure.slot) return std::string(to_string(failure.reason));
+    return fmt::format("worker {} can't start: {}", pools_.text(*failure.slot),
+                       last_trouble_.empty() ? to_string(failure.reason) : last_trouble_);
+}
+
+void Master::arm_timer() {
+    std::optional<TimePoint> next = supervisor_.next_deadline();
+    if (watchdog_due_) next = next ? std::min(*next, *watchdog_due_) : *watchdog_due_;
+    loop_.set_deadline(next);
+}
+
+}  // namespace preforkd::master

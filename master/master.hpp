@@ -1,0 +1,95 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <queue>
+#include <string>
+#include <variant>
+
+#include "master/daemonize.hpp"
+#include "master/deployment.hpp"
+#include "master/event_loop.hpp"
+#include "master/pools.hpp"
+#include "master/spawn.hpp"
+#include "master/supervisor.hpp"
+#include "master/worker_table.hpp"
+#include "shared/log.hpp"
+#include "shared/notify.hpp"
+
+namespace preforkd::master {
+
+/// What a master is made of once start-up has checked, locked and bound everything.
+struct MasterParts {
+    Deployment deployment;  ///< of the first generation
+    Spawner spawner;
+    StartupPipe startup;  ///< whom to tell how the start went
+    Notifier notifier;
+    std::optional<std::chrono::microseconds> watchdog;
+    LogSurroundings log_surroundings;
+
+    /// Reads, checks and binds what a reload asks for, keeping what `running` has; throws
+    /// StartupError with every fault and leaves `running` as it was.
+    std::function<Deployment(const Deployment& running)> load;
+};
+
+/// The privileged process: takes what happens to the supervisor and does what it answers. Reads
+/// nothing that a client wrote, and only checked messages of fixed size from workers.
+class Master {
+  public:
+    explicit Master(MasterParts parts);
+
+    /// Runs until the last worker is gone; the exit code.
+    int run();
+
+  private:
+    // What happens.
+    void handle(Event event);
+    void on_signal(int signal);
+    void on_child_ended();
+    void on_exited(const ExitedProcess& exited);
+    void on_message(Pid pid);
+    void on_deadline();
+    void reopen_logs();
+
+    // What the supervisor wants done.
+    void perform(const action::Spawn& spawn);
+    void perform(const action::Drain& drain);
+    void perform(const action::Kill& kill);
+    void perform(const action::LoadConfig& load);
+    void perform(const action::CommitGeneration& commit);
+    void perform(const action::AbandonGeneration& abandon);
+    void perform(const action::Started& started);
+    void perform(const action::StartFailed& failed);
+    void perform(const action::Stopping& stopping);
+    void perform(const action::Exit& exit);
+
+    void enlist(SpawnedWorker process, const action::Spawn& spawn);
+    void take_into_service(Generation generation);
+    void take_logs_into_use();
+    void publish_status();
+    void arm_timer();
+    [[nodiscard]] std::string status_line() const;
+    [[nodiscard]] std::string listen_fields() const;
+    [[nodiscard]] std::string describe(const Failure& failure) const;
+    [[nodiscard]] Deployment& in_service() { return deployments_.rbegin()->second; }
+
+    MasterParts parts_;
+    Logger log_;
+    EventLoop loop_;
+    Supervisor supervisor_;
+    PoolNames pools_;
+    WorkerTable workers_;
+    std::map<Generation, Deployment> deployments_;  ///< in service and, during a reload, incoming
+    std::queue<Event> events_;
+    bool handling_ = false;
+    std::string last_trouble_;  ///< why the last worker or spawn failed, in words
+    std::string verdict_;       ///< of the last reload, for STATUS=; empty before the first
+    std::string published_status_;
+    std::optional<TimePoint> watchdog_due_;
+    TimePoint started_at_ = Clock::now();
+    int exit_code_ = 0;
+};
+
+}  // namespace preforkd::master

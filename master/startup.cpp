@@ -1,0 +1,196 @@
+#include "master/startup.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <optional>
+
+#include "master/credentials.hpp"
+#include "master/daemonize.hpp"
+#include "master/deployment.hpp"
+#include "master/lock_file.hpp"
+#include "master/master.hpp"
+#include "master/sanitize.hpp"
+#include "master/service_paths.hpp"
+#include "shared/config_diff.hpp"
+#include "shared/config_docs.hpp"
+#include "shared/exit_code.hpp"
+#include "shared/syscalls.hpp"
+
+namespace preforkd::master {
+namespace {
+
+std::string variable(const char* name) {
+    const char* const value = std::getenv(name);
+    return value == nullptr ? "" : value;
+}
+
+/// Process 1 has no caller to return to, and a service manager that wants to be notified watches
+/// the process that it started.
+bool stays_in_foreground(const CommandLine& command_line) {
+    return command_line.foreground || ::getpid() == 1 || !variable("NOTIFY_SOCKET").empty();
+}
+
+/// Throws StartupError with every fault.
+Config load(const LoadRequest& request) {
+    LoadResult loaded = load_config(request);
+    if (!loaded) throw StartupError(exit_configuration, to_string(loaded.error()));
+    return std::move(*loaded);
+}
+
+void throw_if_any(const Faults& faults) {
+    if (!faults.empty()) throw StartupError(exit_configuration, to_string(faults));
+}
+
+int check(const LoadRequest& request) {
+    const Config config = load(request);
+    Faults faults;
+    (void)open_service_paths(config, request.services, std::nullopt, faults);
+    throw_if_any(faults);
+    if (request.command_line.action == CommandLine::Action::check_and_render)
+        fmt::print("{}", render_effective(config, request.services));
+    else if (!request.command_line.quiet)
+        fmt::print(stderr, "{}: {} ok: {} listeners\n", request.program,
+                   config_file_of(request).string(), config.listeners.size());
+    return exit_ok;
+}
+
+UniqueFd open_image() {
+    UniqueFd image(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
+    if (!image.is_open())
+        throw StartupError(exit_failure, "can't open our own program by /proc/self/exe: " +
+                                             last_error().message() + "\n          mount /proc");
+    return image;
+}
+
+DataOwner data_owner(const std::optional<Credentials>& credentials) {
+    if (credentials) return {credentials->user, credentials->group};
+    return {::geteuid(), ::getegid()};
+}
+
+/// Everything of a deployment; what is opened is closed again when something later fails.
+Deployment deploy(const LoadRequest& request, Config config, ListenerSet listeners,
+                  const LogSurroundings& surroundings, DataOwner owner) {
+    Deployment deployment{std::move(config), {}, std::move(listeners), {}, {}};
+    Faults faults;
+    deployment.paths = open_service_paths(deployment.config, request.services, owner, faults);
+    throw_if_any(faults);
+    deployment.logs = open_logs(deployment.config, surroundings);
+    auto text = sealed_memory("preforkd-configuration",
+                              render_effective(deployment.config, request.services));
+    if (!text)
+        throw StartupError(exit_failure, "can't keep the configuration: " + text.error().message());
+    deployment.config_text = std::move(*text);
+    return deployment;
+}
+
+Notifier connect_notifier() {
+    const std::string address = variable("NOTIFY_SOCKET");
+    if (address.empty()) return {};
+    auto notifier = Notifier::connect(address);
+    if (notifier) return std::move(*notifier);
+    throw StartupError(exit_failure, fmt::format("can't reach NOTIFY_SOCKET '{}': {}", address,
+                                                 notifier.error().message()));
+}
+
+int serve(const LoadRequest& request, const Inheritance& inheritance) {
+    Config config = load(request);
+    const bool foreground = stays_in_foreground(request.command_line);
+    const UniqueFd callers_stderr(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3));
+    const LogSurroundings surroundings{foreground, callers_stderr.get(), syslog_socket};
+
+    const WorkerIdentity identity = resolve_identity(config);
+    UniqueFd image = open_image();
+    if (identity.credentials) require_executable_by(*identity.credentials, image);
+    const DataOwner owner = data_owner(identity.credentials);
+
+    std::optional<LockFile> lock;
+    if (!config.lock_file.empty()) lock = LockFile::acquire(config.lock_file);
+    ListenerSet listeners =
+        ListenerSet::open(config, request.services, inheritance.listen_fds, request.program);
+    Deployment deployment =
+        deploy(request, std::move(config), std::move(listeners), surroundings, owner);
+
+    const Logger log(deployment.logs.error.get(), deployment.logs.error_style,
+                     deployment.config.log_level, request.program);
+    for (const auto* notices : {&inheritance.notices, &identity.notices})
+        for (const std::string& notice : *notices) log.warning(notice);
+
+    ::umask(deployment.config.umask.bits);
+    StartupPipe startup;
+    if (!foreground) {
+        startup =
+            daemonize(request.program, {deployment.logs.output.get(), deployment.logs.error.get(),
+                                        deployment.config.umask.bits});
+        if (lock) (void)lock->write_pid();
+    } else if (::chdir("/") < 0) {
+        throw StartupError(exit_failure, "can't enter '/': " + last_error().message());
+    }
+
+    Notifier notifier = connect_notifier();
+    const auto watchdog = watchdog_timeout(variable("WATCHDOG_USEC"), variable("WATCHDOG_PID"));
+    const auto load_anew = [&request, surroundings, owner](const Deployment& running) {
+        Config candidate = load(request);
+        throw_if_any(refused_changes(running.config, candidate, request.services));
+        ListenerSet kept_and_new = running.listeners.rebind(candidate, request.services);
+        return deploy(request, std::move(candidate), std::move(kept_and_new), surroundings, owner);
+    };
+    Master master({std::move(deployment), Spawner(std::move(image), identity.credentials),
+                   std::move(startup), std::move(notifier), watchdog, surroundings, load_anew});
+    return master.run();
+}
+
+int dispatch(const LoadRequest& request, const Inheritance& inheritance) {
+    switch (request.command_line.action) {
+        case CommandLine::Action::show_help:
+            fmt::print("{}", help_text(request.program, request.services));
+            return exit_ok;
+        case CommandLine::Action::show_version:
+            fmt::print("{} {}\n", request.program, PREFORKD_VERSION);
+            return exit_ok;
+        case CommandLine::Action::check:
+        case CommandLine::Action::check_and_render:
+            return check(request);
+        case CommandLine::Action::serve:
+            break;
+    }
+    return serve(request, inheritance);
+}
+
+/// "program: MESSAGE", each fault of several on a line of its own.
+int report(const std::string& program, const StartupError& error) {
+    std::string text = error.what();
+    while (!text.empty() && text.back() == '\n') text.pop_back();
+    fmt::print(stderr, "{}: {}\n", program, text);
+    return error.exit_code();
+}
+
+}  // namespace
+
+int run_master(std::string program, const std::vector<std::string>& arguments,
+               std::vector<ServiceSpec> services) {
+    try {
+        std::error_code no_folder;  // removed under us: only relative paths care
+        LoadRequest request;
+        request.working_folder = std::filesystem::current_path(no_folder);
+        if (no_folder) request.working_folder = "/";
+        const Inheritance inheritance = sanitize();
+        request.program = program;
+        request.services = std::move(services);
+        request.effective_uid = ::geteuid();
+        request.surroundings = system_surroundings();
+        auto command_line = parse_command_line(arguments, request.services);
+        if (!command_line) throw StartupError(exit_usage, to_string(command_line.error()));
+        request.command_line = std::move(*command_line);
+        return dispatch(request, inheritance);
+    } catch (const StartupError& error) {
+        return report(program, error);
+    } catch (const std::exception& error) {
+        return report(program, StartupError(exit_failure, error.what()));
+    }
+}
+
+}  // namespace preforkd::master

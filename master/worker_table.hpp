@@ -1,0 +1,57 @@
+#pragma once
+
+#include <signal.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "master/spawn.hpp"
+#include "shared/types.hpp"
+
+namespace preforkd::master {
+
+/// A worker as a process: what the supervisor decides about, this holds.
+struct WorkerProcess {
+    SpawnedWorker process;
+    SlotId slot;
+    Generation generation;
+    TimePoint spawned_at;
+    bool ready = false;
+};
+
+/// A process that has ended, and how. Source: waitid(2), siginfo_t.
+struct ExitedProcess {
+    Pid pid;
+    int code = 0;    ///< CLD_EXITED, CLD_KILLED or CLD_DUMPED
+    int status = 0;  ///< exit status or signal
+
+    [[nodiscard]] bool succeeded() const noexcept { return code == CLD_EXITED && status == 0; }
+};
+
+/// "exit status 1", "signal 11 (Segmentation fault)".
+[[nodiscard]] std::string describe(const ExitedProcess& exited);
+
+/// Every worker that exists, by pid, until it has been reaped.
+class WorkerTable {
+  public:
+    WorkerProcess& add(WorkerProcess worker);
+    [[nodiscard]] WorkerProcess* find(Pid pid);
+    void remove(Pid pid) { workers_.erase(pid); }
+
+    /// Reaps the workers that have ended, each by its own pidfd, so that nobody else's child and
+    /// no recycled pid can be taken for one. They stay in the table until remove().
+    [[nodiscard]] std::vector<ExitedProcess> reap();
+
+    /// Reaps children that aren't workers: as process 1 or a subreaper we inherit orphans.
+    /// Returns how many.
+    unsigned reap_orphans();
+
+    [[nodiscard]] auto begin() { return workers_.begin(); }
+    [[nodiscard]] auto end() { return workers_.end(); }
+
+  private:
+    std::map<Pid, WorkerProcess> workers_;
+};
+
+}  // namespace preforkd::master

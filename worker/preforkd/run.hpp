@@ -1,0 +1,16 @@
+#pragma once
+
+#include <vector>
+
+#include <preforkd/service_type.hpp>
+
+namespace preforkd {
+
+/// A whole daemon with these services: `int main` does nothing but return this. It is the master
+/// in the process that a person starts, and a worker in those that the master makes.
+int run(int argc, char** argv, std::vector<ServiceType> services);
+
+/// The services that preforkd itself offers: http and echo.
+[[nodiscard]] std::vector<ServiceType> builtin_services();
+
+}  // namespace preforkd

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <any>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <preforkd/service.hpp>
+
+#include "shared/service_spec.hpp"
+
+namespace preforkd {
+
+/// A service that a program offers: what the configuration needs to know, and how a worker makes
+/// one.
+struct ServiceType : ServiceSpec {
+    std::function<std::unique_ptr<Service>()> make;
+
+    /// A listener's checked settings as the Options struct of the service; empty without one.
+    std::function<std::any(const std::vector<Setting>&)> read_options;
+};
+
+/// Offers the service `T` as `service = NAME`. What T may declare, all of it optional:
+///
+///     struct Options { ... };                            // its keys' values
+///     static std::vector<preforkd::KeySpec> keys();      // bound to members of Options
+///     static constexpr bool client_speaks_first = true;  // accept once the first bytes are there
+///     static constexpr const char* doc = "...";          // a sentence for --help
+///     static constexpr const char* sample_address = "*:80";
+template <class T>
+[[nodiscard]] ServiceType service(std::string name) {
+    ServiceType type;
+    type.name = std::move(name);
+    if constexpr (requires { T::doc; }) type.doc = T::doc;
+    if constexpr (requires { T::sample_address; }) type.sample_address = T::sample_address;
+    if constexpr (requires { T::client_speaks_first; })
+        type.client_speaks_first = T::client_speaks_first;
+    type.make = [] { return std::make_unique<T>(); };
+    type.read_options = [](const std::vector<Setting>&) { return std::any(); };
+    if constexpr (requires { typename T::Options; }) {
+        type.keys = T::keys();
+        type.read_options = [keys = type.keys](const std::vector<Setting>& settings) {
+            return std::any(preforkd::read_options<typename T::Options>(keys, settings));
+        };
+    }
+    return type;
+}
+
+}  // namespace preforkd

@@ -1,0 +1,234 @@
+#include "worker/worker.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <stdexcept>
+#include <vector>
+
+#include "shared/config_load.hpp"
+#include "shared/exit_code.hpp"
+#include "shared/process_title.hpp"
+#include "shared/worker_entry.hpp"
+#include "worker/access_log.hpp"
+#include "worker/engine.hpp"
+#include "worker/handover.hpp"
+
+namespace preforkd::worker {
+namespace {
+
+/// A worker from its hand-over to its end.
+class Worker {
+  public:
+    Worker(const UniqueFd& channel, Handover handover, Config config,
+           std::span<const ServiceType> types);
+
+    /// Throws what a service's start() throws.
+    void start_services();
+    int serve();
+
+  private:
+    struct RunningService {
+        std::unique_ptr<ServiceContext> context;
+        std::unique_ptr<Service> service;
+    };
+
+    [[nodiscard]] const ServiceType& type_of(const ListenSection& section) const;
+    [[nodiscard]] std::map<std::string, int, std::less<>> paths_of(std::uint32_t section) const;
+    void on_channel();
+    void on_message(Received received);
+    void on_term();
+    void drain();
+    void leave();
+
+    const UniqueFd& channel_;
+    UniqueFd term_;
+    Handover handover_;
+    Config config_;
+    std::span<const ServiceType> types_;
+    Logger log_;
+    std::map<std::uint32_t, RunningService> services_;  ///< by section; outlive the engine
+    Engine engine_;
+    AccessLog access_log_;
+    bool draining_ = false;
+};
+
+/// TERM, blocked since before the exec, as something to read: from the master's death or a person.
+UniqueFd open_term() {
+    sigset_t term;
+    sigemptyset(&term);
+    sigaddset(&term, SIGTERM);
+    return UniqueFd(::signalfd(-1, &term, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
+std::string title(const Config& config, const Handover& handover, const char* state) {
+    return fmt::format("{}: worker {} gen {}{}", config.program, handover.slot,
+                       handover.generation.value, state);
+}
+
+Worker::Worker(const UniqueFd& channel, Handover handover, Config config,
+               std::span<const ServiceType> types)
+    : channel_(channel),
+      term_(open_term()),
+      handover_(std::move(handover)),
+      config_(std::move(config)),
+      types_(types),
+      log_(STDERR_FILENO, handover_.error_style, config_.log_level, config_.program),
+      engine_(log_),
+      access_log_(engine_.context()) {
+    set_process_title(title(config_, handover_, ""));
+    access_log_.redirect(std::move(handover_.access_log));
+}
+
+const ServiceType& Worker::type_of(const ListenSection& section) const {
+    const auto found = std::find_if(types_.begin(), types_.end(), [&](const ServiceType& type) {
+        return type.name == section.service;
+    });
+    if (found == types_.end())
+        throw std::runtime_error("this program has no service '" + section.service + "'");
+    return *found;
+}
+
+std::map<std::string, int, std::less<>> Worker::paths_of(std::uint32_t section) const {
+    std::map<std::string, int, std::less<>> descriptors;
+    for (const SectionDescriptor& path : handover_.paths)
+        if (path.section == section) descriptors.emplace(path.key, path.descriptor.get());
+    return descriptors;
+}
+
+void Worker::start_services() {
+    for (SectionDescriptor& listener : handover_.listeners) {
+        const ListenSection& section = config_.listeners.at(listener.section);
+        RunningService& running = services_[listener.section];
+        if (!running.service) {
+            const ServiceType& type = type_of(section);
+            running.context =
+                std::make_unique<ServiceContext>(section.name, type.read_options(section.settings),
+                                                 paths_of(listener.section), log_);
+            running.service = type.make();
+            running.service->start(*running.context);
+        }
+        engine_.add_listener({std::move(listener.descriptor), section.name, section.service,
+                              running.service.get(), /*shared=*/true});
+    }
+}
+
+int Worker::serve() {
+    Message ready;
+    ready.kind = MessageKind::ready;
+    if (send_message(channel_, ready)) return exit_failure;
+    ::fcntl(channel_.get(), F_SETFL, O_NONBLOCK);
+    engine_.watch(channel_.get(), [this] { on_channel(); });
+    engine_.watch(term_.get(), [this] { on_term(); });
+    engine_.start_accepting();
+    engine_.run();
+    for (auto& [section, running] : services_) running.service->stop();
+    access_log_.flush();
+    return exit_ok;
+}
+
+void Worker::on_channel() {
+    for (;;) {
+        auto received = receive_from_master(channel_);
+        if (received) {
+            on_message(std::move(*received));
+            continue;
+        }
+        if (received.error().value() == EAGAIN) return;
+        // The master is gone or not ours: nobody will ever tell us to leave.
+        engine_.unwatch(channel_.get());
+        return leave();
+    }
+}
+
+void Worker::on_message(Received received) {
+    switch (received.message.kind) {
+        case MessageKind::drain:
+            return drain();
+        case MessageKind::output_log:
+            ::dup2(received.descriptor.get(), STDOUT_FILENO);
+            return;
+        case MessageKind::error_log:
+            ::dup2(received.descriptor.get(), STDERR_FILENO);
+            log_.redirect(STDERR_FILENO, static_cast<LogStyle>(received.message.section));
+            return;
+        case MessageKind::access_log:
+            access_log_.redirect(std::move(received.descriptor));
+            return;
+        default:
+            return;
+    }
+}
+
+void Worker::on_term() {
+    signalfd_siginfo info;
+    while (::read(term_.get(), &info, sizeof info) == sizeof info) leave();
+}
+
+/// Drains with nobody left to enforce its end: the alarm's default action does, even if we hang.
+void Worker::leave() {
+    if (draining_) return;
+    const auto timeout = std::chrono::duration_cast<seconds>(config_.drain_timeout);
+    ::alarm(static_cast<unsigned>(timeout.count()) + 1);
+    drain();
+}
+
+void Worker::drain() {
+    if (draining_) return;
+    draining_ = true;
+    set_process_title(title(config_, handover_, " (draining)"));
+    DrainRules rules;
+    rules.timeout = std::chrono::ceil<seconds>(config_.drain_timeout);
+    rules.grace = std::chrono::ceil<seconds>(config_.keepalive_grace);
+    engine_.drain(rules, [this] { engine_.stop(); });
+}
+
+/// Tells the master why there will be no READY; it logs the text and decides what follows.
+int fail(const UniqueFd& channel, const std::string& why) {
+    Message message;
+    message.kind = MessageKind::failed;
+    message.set_text(why);
+    (void)send_message(channel, message);
+    return exit_failure;
+}
+
+}  // namespace
+
+bool is_worker(int argc, char** argv) noexcept {
+    if (argc != 2 || argv[1] != worker_argument) return false;
+    int type = 0;
+    socklen_t size = sizeof type;
+    return ::getsockopt(channel_fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 &&
+           type == SOCK_SEQPACKET;
+}
+
+int run_worker(std::span<const ServiceType> services) {
+    // First of all, for the exec set it back: no core, no ptrace by others of the same user, and
+    // /proc/PID belongs to root. Source: prctl(2), PR_SET_DUMPABLE.
+    ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    ::fcntl(channel_fd, F_SETFD, FD_CLOEXEC);
+    const UniqueFd channel(channel_fd);
+    auto handover = receive_handover(channel);
+    if (!handover) return fail(channel, "hand-over: " + handover.error().message());
+    const std::vector<ServiceSpec> specs(services.begin(), services.end());
+    auto config = parse_effective(handover->config_text, specs);
+    if (!config) return fail(channel, "configuration: " + to_string(config.error()));
+    try {
+        Worker worker(channel, std::move(*handover), std::move(*config), services);
+        worker.start_services();
+        return worker.serve();
+    } catch (const std::exception& error) {
+        return fail(channel, error.what());
+    }
+}
+
+}  // namespace preforkd::worker
