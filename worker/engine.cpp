@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "worker/acceptor.hpp"
+#include "worker/background.hpp"
 #include "worker/session_group.hpp"
 
 namespace preforkd::worker {
@@ -61,11 +62,15 @@ class Watcher : public Readiness<Watcher> {
 }  // namespace
 
 struct Engine::Parts {
-    explicit Parts(const Logger& log)
+    Parts(const Logger& log, Ticking ticking)
         : logger(log),
           context(std::make_unique<boost::asio::io_context>(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE)),
           work(context->get_executor()),
-          group(*context, log) {}
+          group(*context, log, ticking),
+          background(log) {
+        this_worker() = {context.get(), &background};
+    }
+    ~Parts() { this_worker() = {}; }
 
     void resume_acceptors() {
         for (const auto& acceptor : acceptors) acceptor->resume();
@@ -86,6 +91,7 @@ struct Engine::Parts {
     // A loop without work would be stopped for good.
     std::optional<boost::asio::executor_work_guard<boost::asio::io_context::executor_type>> work;
     SessionGroup group;
+    BackgroundTasks background;
     std::vector<std::unique_ptr<Acceptor>> acceptors;
     std::vector<std::unique_ptr<Watcher>> watchers;
     std::function<void()> tick_callback;
@@ -113,7 +119,8 @@ void Engine::Parts::report_empty() {
     boost::asio::post(*context, std::exchange(on_empty, nullptr));
 }
 
-Engine::Engine(const Logger& logger) : parts_(std::make_unique<Parts>(logger)) {
+Engine::Engine(const Logger& logger, Ticking ticking)
+    : parts_(std::make_unique<Parts>(logger, ticking)) {
     parts_->group.on_tick([parts = parts_.get()] { parts->on_tick(); });
     parts_->group.on_session_end([parts = parts_.get()] {
         parts->resume_acceptors();
@@ -125,6 +132,7 @@ Engine::Engine(const Logger& logger) : parts_(std::make_unique<Parts>(logger)) {
 Engine::~Engine() {
     for (const auto& acceptor : parts_->acceptors) acceptor->close();
     for (const auto& watcher : parts_->watchers) watcher->stop();
+    parts_->background.abandon_all();
     parts_->group.abandon_all();
     parts_->work.reset();
     parts_->context.reset();

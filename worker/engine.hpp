@@ -37,12 +37,18 @@ struct DrainRules {
     bool keep_accepting = false;  ///< until stop_accepting(): the kernel still steers clients here
 };
 
+/// What moves the coarse clock.
+enum class Ticking {
+    by_timer,  ///< once a second, while there is something to watch
+    by_hand,   ///< tick() alone: for tests
+};
+
 /// The event loop of one worker: its listeners, its connections, its clock. Not the handshake with
 /// the master, which its owner does with watch(). Single-threaded.
 class Engine {
   public:
     /// `logger` outlives the engine. Throws std::system_error when epoll can't be had.
-    explicit Engine(const Logger& logger);
+    explicit Engine(const Logger& logger, Ticking ticking = Ticking::by_timer);
     ~Engine();
     Engine(const Engine&) = delete;
     Engine& operator=(const Engine&) = delete;

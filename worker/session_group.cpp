@@ -13,13 +13,14 @@ Session& session_of(WheelEntry& entry) noexcept {
 
 }  // namespace
 
-SessionGroup::SessionGroup(boost::asio::io_context& context, const Logger& logger)
+SessionGroup::SessionGroup(boost::asio::io_context& context, const Logger& logger, Ticking ticking)
     : context_(context),
       logger_(logger),
       reactor_(context),
       input_(Connection::receive_capacity),
       output_(output_capacity),
-      timer_(context) {}
+      timer_(context),
+      timer_armed_(ticking == Ticking::by_hand) {}
 
 SessionGroup::~SessionGroup() {
     wheel_.for_each([this](WheelEntry& entry) {

@@ -11,6 +11,7 @@
 #include "shared/types.hpp"
 #include "shared/unique_fd.hpp"
 #include "worker/buffers.hpp"
+#include "worker/engine.hpp"
 #include "worker/peer_address.hpp"
 #include "worker/readiness.hpp"
 #include "worker/tick_wheel.hpp"
@@ -34,7 +35,7 @@ struct Listener {
 /// All sessions of a worker and what they share: buffers, the reactor, the clock, the drain.
 class SessionGroup {
   public:
-    SessionGroup(boost::asio::io_context& context, const Logger& logger);
+    SessionGroup(boost::asio::io_context& context, const Logger& logger, Ticking ticking);
     ~SessionGroup();
     SessionGroup(const SessionGroup&) = delete;
     SessionGroup& operator=(const SessionGroup&) = delete;
@@ -106,7 +107,7 @@ class SessionGroup {
     unsigned reasons_to_tick_ = 0;
     bool draining_ = false;
     bool cut_ = false;
-    bool timer_armed_ = false;
+    bool timer_armed_ = false;  // or never to be
 };
 
 /// Ticks that surely last at least `duration`, which may begin anywhere within one.

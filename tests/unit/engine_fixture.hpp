@@ -139,7 +139,7 @@ struct EngineFixture {
 
     MemoryLog log;
     ScriptedService service;
-    worker::Engine engine{log.logger};
+    worker::Engine engine{log.logger, worker::Ticking::by_hand};
     int listener = -1;
 };
 
