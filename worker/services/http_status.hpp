@@ -30,6 +30,9 @@ enum class Status : std::uint16_t {
     version_not_supported = 505,
 };
 
+/// "HTTP/1.1 404 Not Found\r\n".
+[[nodiscard]] std::string_view status_line(Status status) noexcept;
+
 /// The reason phrase of the status line, such as "Not Found".
 [[nodiscard]] std::string_view reason_phrase(Status status) noexcept;
 

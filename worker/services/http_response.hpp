@@ -1,0 +1,123 @@
+#pragma once
+
+#include <array>
+#include <cstring>
+#include <map>
+#include <string>
+#include <string_view>
+#include <tuple>
+
+#include "worker/services/http_date.hpp"
+#include "worker/services/http_encoding.hpp"
+#include "worker/services/http_status.hpp"
+
+// Heads of responses. A head is a start, which render_start() writes anew for each response, and
+// fields that end with the empty line, which are rendered once for each file or page.
+
+namespace preforkd::worker::http {
+
+/// What a response says of the connection. RFC 9112 §9.3: HTTP/1.1 persists unasked.
+enum class Persistence : std::uint8_t { persists, persists_explicitly, closes };
+
+/// The Server and Date fields, rendered when the second changes.
+class DateFields {
+  public:
+    /// Cheap when `now` is what it was.
+    void renew(UnixTime now) noexcept;
+    [[nodiscard]] std::string_view text() const noexcept { return {text_.data(), text_.size()}; }
+
+  private:
+    static constexpr std::string_view before_date = "Server: preforkd\r\nDate: ";
+    std::array<char, before_date.size() + std::tuple_size_v<DateText> + 2> text_;
+    UnixTime second_ = -1;
+};
+
+/// Bytes that render_start() may need.
+inline constexpr std::size_t start_capacity = 160;
+
+/// Copies `text` to `into` and returns what comes behind it.
+inline char* append(char* into, std::string_view text) noexcept {
+    std::memcpy(into, text.data(), text.size());
+    return into + text.size();
+}
+
+/// Writes status line, Server, Date and Connection; returns the end. Requires: `date` was renewed,
+/// start_capacity bytes at `into`.
+inline char* render_start(char* into, Status status, const DateFields& date,
+                          Persistence persistence) noexcept {
+    into = append(into, status == Status::ok ? "HTTP/1.1 200 OK\r\n" : status_line(status));
+    into = append(into, date.text());
+    if (persistence == Persistence::closes) return append(into, "Connection: close\r\n");
+    if (persistence == Persistence::persists_explicitly)
+        return append(into, "Connection: keep-alive\r\n");
+    return into;
+}
+
+/// What every response carries by configuration, as whole lines with CRLF.
+struct ConfiguredFields {
+    std::string cache;  ///< Cache-Control, for files alone
+    std::string added;  ///< add_header, for every response
+};
+
+/// A selected representation.
+struct Representation {
+    std::string_view type;
+    std::string_view etag;
+    std::uint64_t size = 0;
+    UnixTime modified = 0;
+    Coding coding = Coding::identity;
+    bool varies = false;  ///< another Accept-Encoding could select another
+};
+
+/// The fields of a 200.
+[[nodiscard]] std::string whole_fields(const Representation& file, const ConfiguredFields& fields);
+
+/// The fields of a 304. Source: RFC 9110 §15.4.5.
+[[nodiscard]] std::string not_modified_fields(const Representation& file,
+                                              const ConfiguredFields& fields);
+
+/// The fields of a 206 of one range.
+[[nodiscard]] std::string partial_fields(const Representation& file, const ConfiguredFields& fields,
+                                         std::string_view content_range, std::uint64_t length);
+
+/// The fields of a 206 of several ranges.
+[[nodiscard]] std::string multipart_fields(const Representation& file,
+                                           const ConfiguredFields& fields,
+                                           std::string_view boundary, std::uint64_t length);
+
+/// Everything behind the start of a response that no file is behind: fields, then content.
+struct Page {
+    std::string text;
+    std::size_t fields_size = 0;
+
+    [[nodiscard]] std::string_view fields() const noexcept {
+        return std::string_view(text).substr(0, fields_size);
+    }
+};
+
+/// `more_fields` are whole lines.
+[[nodiscard]] Page make_page(std::string_view type, std::string_view content,
+                             std::string_view more_fields);
+
+/// The answers to requests that don't get a file, rendered once.
+class Pages {
+  public:
+    struct Custom {
+        std::string type;
+        std::string content;
+    };
+
+    Pages(const ConfiguredFields& fields, const std::map<Status, Custom>& custom);
+
+    /// Requires: `status` is 4xx or 5xx.
+    [[nodiscard]] const Page& of(Status status) const noexcept;
+
+    /// The answer to OPTIONS.
+    [[nodiscard]] const Page& options() const noexcept { return options_; }
+
+  private:
+    std::map<Status, Page> pages_;
+    Page options_;
+};
+
+}  // namespace preforkd::worker::http
