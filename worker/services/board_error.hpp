@@ -1,0 +1,22 @@
+#pragma once
+
+#include "shared/result.hpp"
+
+namespace preforkd::worker::board {
+
+enum class StoreError {
+    unknown_number = 1,  ///< no message has this number
+    damaged,             ///< what lies there is not what was written
+    read_only,           ///< the file, or its file system, can't be written
+    sync_failed,         ///< the disk lost data that it had taken; nothing more is written
+};
+[[nodiscard]] error_code make_error_code(StoreError error) noexcept;
+
+/// What LMDB returned: an errno if positive, else a number of its own.
+/// Source: lmdb.h, "Return Codes".
+[[nodiscard]] error_code lmdb_error(int code) noexcept;
+
+}  // namespace preforkd::worker::board
+
+template <>
+struct boost::system::is_error_code_enum<preforkd::worker::board::StoreError> : std::true_type {};

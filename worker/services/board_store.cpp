@@ -1,0 +1,287 @@
+#include "worker/services/board_store.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <lmdb.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstring>
+#include <filesystem>
+
+#include "shared/exit_code.hpp"
+#include "worker/services/board_protocol.hpp"
+
+namespace preforkd::worker::board {
+namespace {
+
+constexpr mode_t file_mode = 0640;
+constexpr unsigned max_readers = 1022;  // with the table's head, 64 KiB of lock file
+constexpr std::uint64_t smallest_map = std::uint64_t{1} << 24;
+
+// "Opening a database can fail if another process is opening or closing it at exactly the same
+// time." Source: lmdb.h, Caveats. So only one does at a time. flock(2), for LMDB's own locks on
+// the other file are of fcntl(2) and stay untouched.
+class Turn {
+  public:
+    explicit Turn(int fd) noexcept : fd_(fd) {
+        while (::flock(fd_, LOCK_EX) < 0 && errno == EINTR) {
+        }
+    }
+    ~Turn() { ::flock(fd_, LOCK_UN); }
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+
+  private:
+    int fd_;
+};
+
+bool is_denied(int error) noexcept {
+    return error == EACCES || error == EPERM || error == EROFS;
+}
+
+// Every free list must be as LMDB writes it, for LMDB copies it unseen.
+class FreeListCheck final : public TreeVisitor {
+  public:
+    explicit FreeListCheck(const Meta& meta) noexcept : meta_(meta) {}
+    [[nodiscard]] bool is_sound() const noexcept { return is_sound_; }
+
+    bool on_entry(const Entry& entry) override {
+        is_sound_ = entry.key <= meta_.transaction && is_sound_list(entry.value);
+        return is_sound_;
+    }
+    bool on_damage(std::uint64_t) override { return is_sound_ = false; }
+
+  private:
+    // A count, then as many page numbers, the highest first.
+    [[nodiscard]] bool is_sound_list(std::string_view list) const noexcept {
+        const auto at = [list](std::size_t i) {
+            std::uint64_t number = 0;
+            std::memcpy(&number, list.data() + i * sizeof number, sizeof number);
+            return number;
+        };
+        const std::size_t room = list.size() / sizeof(std::uint64_t);
+        if (room == 0 || at(0) >= room) return false;
+        std::uint64_t before = meta_.last_page + 1;
+        for (std::size_t i = 1; i <= at(0); ++i) {
+            if (at(i) >= before || at(i) < 2) return false;
+            before = at(i);
+        }
+        return true;
+    }
+
+    const Meta& meta_;
+    bool is_sound_ = true;
+};
+
+}  // namespace
+
+void Store::EnvironmentCloser::operator()(MDB_env* environment) const noexcept {
+    ::mdb_env_close(environment);
+}
+
+void Store::Unmap::operator()(const char* map) const noexcept {
+    ::munmap(const_cast<char*>(map), size);
+}
+
+Store::Store(std::string path, const StoreOptions& options)
+    : path_(std::move(path)),
+      name_(options.shown_as.empty() ? path_ : options.shown_as),
+      durable_(options.durable) {
+    open_file(options);
+    const Turn turn(file_.get());
+    require_header();
+    open_environment(options.map_size);
+    prepare_tree();
+    if (!options.salvage) require_sound_messages();
+    if (read_only_reason_.empty()) distrust_free_list();
+    clear_dead_readers();
+}
+
+void Store::open_file(const StoreOptions& options) {
+    const int creating = options.create ? O_CREAT : 0;
+    if (options.read_only) read_only_reason_ = "it was opened for reading only";
+    if (!options.read_only)
+        file_.reset(::open(path_.c_str(), O_RDWR | O_CLOEXEC | creating, file_mode));
+    if (!file_.is_open() && !options.read_only && is_denied(errno))
+        read_only_reason_ = last_error().message();
+    if (!read_only_reason_.empty()) file_.reset(::open(path_.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file_.is_open())
+        refuse(last_error().message(), is_denied(errno) ? exit_no_privilege : exit_failure);
+    struct stat status {};
+    if (::fstat(file_.get(), &status) < 0) refuse(last_error().message(), exit_failure);
+    if (!S_ISREG(status.st_mode)) refuse("it is not a file", exit_configuration);
+}
+
+void Store::require_header() {
+    struct stat status {};
+    if (::fstat(file_.get(), &status) < 0) refuse(last_error().message(), exit_failure);
+    if (is_unborn(static_cast<std::uint64_t>(status.st_size))) create_environment();
+    const auto header = read_header(file_.get());
+    if (!header) refuse(header.error().message(), exit_failure);
+    if (!header->fault.empty())
+        refuse(fmt::format("it {}; restore it from a backup, or name another file", header->fault),
+               exit_failure);
+    page_size_ = header->newest().free.page_size;
+}
+
+// Is this a file that nobody has ever opened as a board? Its beginning comes before its lock file,
+// so an empty board beside a lock file that is none was cut.
+bool Store::is_unborn(std::uint64_t size) const {
+    struct stat status {};
+    const bool has_lock = ::stat((path_ + "-lock").c_str(), &status) == 0 && status.st_size > 0;
+    if (size == 0 && has_lock)
+        refuse(fmt::format("it is empty, but was a bulletin board; restore it from a backup, or "
+                           "remove {}-lock to begin a new one",
+                           name_),
+               exit_failure);
+    if (size == 0 || has_lock) return size == 0;
+    // Whoever was creating it may have died after the first of its two pages.
+    const auto header = read_header(file_.get());
+    return header && header->fault == "was cut" && size < 2 * header->metas[0].free.page_size;
+}
+
+void Store::create_environment() {
+    if (!read_only_reason_.empty())
+        refuse(fmt::format("it is empty and can't be written: {}", read_only_reason_),
+               exit_no_privilege);
+    if (::ftruncate(file_.get(), 0) < 0) refuse(last_error().message(), exit_failure);
+    MDB_env* environment = nullptr;
+    int code = ::mdb_env_create(&environment);
+    if (code == 0)
+        code = ::mdb_env_open(environment, path_.c_str(), MDB_NOSUBDIR | MDB_NOLOCK, file_mode);
+    ::mdb_env_close(environment);
+    if (code != 0) refuse(lmdb_error(code).message(), exit_failure);
+    // The file, and its name in the folder, must be there after a loss of power.
+    const auto folder = std::filesystem::path(path_).parent_path();
+    const UniqueFd folder_fd(
+        ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (::fsync(file_.get()) < 0 || (folder_fd.is_open() && ::fsync(folder_fd.get()) < 0))
+        refuse(last_error().message(), exit_failure);
+}
+
+void Store::open_environment(std::uint64_t map_size) {
+    int code = try_environment(map_size);
+    while (code == ENOMEM && map_size > smallest_map) {
+        map_size /= 2;
+        code = try_environment(map_size);
+    }
+    if (is_denied(code) && read_only_reason_.empty()) {
+        read_only_reason_ = lmdb_error(code).message();
+        code = try_environment(map_size);
+    }
+    if (is_denied(code))
+        refuse(fmt::format("its lock file {}-lock: {}", name_, lmdb_error(code).message()),
+               exit_no_privilege);
+    if (code != 0) refuse(lmdb_error(code).message(), exit_failure);
+}
+
+// MDB_NOMETASYNC: commit() syncs after LMDB has, outside of LMDB's lock, so that the next writer
+// goes on meanwhile; and a disk that fails then doesn't cost the environment its readers.
+int Store::try_environment(std::uint64_t map_size) {
+    MDB_env* environment = nullptr;
+    if (const int code = ::mdb_env_create(&environment); code != 0) return code;
+    environment_.reset(environment);
+    unsigned flags = MDB_NOSUBDIR | MDB_NOTLS | MDB_NOMETASYNC;
+    if (!durable_) flags |= MDB_NOSYNC;
+    if (!read_only_reason_.empty()) flags |= MDB_RDONLY;
+    int code = ::mdb_env_set_maxreaders(environment, max_readers);
+    if (code == 0) code = ::mdb_env_set_mapsize(environment, map_size);
+    if (code == 0) code = ::mdb_env_open(environment, path_.c_str(), flags, file_mode);
+    if (code == 0) {
+        void* const map = ::mmap(nullptr, map_size, PROT_READ, MAP_SHARED, file_.get(), 0);
+        if (map == MAP_FAILED)
+            code = errno;
+        else
+            map_ = {static_cast<const char*>(map), Unmap{map_size}};
+    }
+    if (code != 0) environment_.reset();
+    return code;
+}
+
+// LMDB forgets how the main tree's keys compare unless it is opened, and a new one has to be told.
+void Store::prepare_tree() {
+    const auto header = read_header(file_.get());
+    if (!header) refuse(header.error().message(), exit_failure);
+    const bool is_new = header->newest().messages.flags == 0;
+    const bool can_write = read_only_reason_.empty();
+    MDB_txn* transaction = nullptr;
+    MDB_dbi tree = 0;
+    int code = ::mdb_txn_begin(environment_.get(), nullptr, is_new && can_write ? 0 : MDB_RDONLY,
+                               &transaction);
+    if (code != 0) refuse(lmdb_error(code).message(), exit_failure);
+    code = ::mdb_dbi_open(transaction, nullptr, is_new && can_write ? MDB_INTEGERKEY : 0, &tree);
+    if (code == 0)
+        code = ::mdb_txn_commit(transaction);
+    else
+        ::mdb_txn_abort(transaction);
+    if (code != 0) refuse(lmdb_error(code).message(), exit_failure);
+}
+
+void Store::require_sound_messages() {
+    Reader reader(*this);
+    const auto snapshot = reader.snapshot();
+    if (!snapshot) refuse(snapshot.error().message(), exit_failure);
+    const auto& messages = snapshot->pages().meta().messages;
+    const auto last = snapshot->pages().last(messages);
+    if (last && last->key != snapshot->end() - 1)
+        refuse(fmt::format("it is damaged: it counts {} messages, but the last one is number {}; "
+                           "restore it from a backup, or export what can be read",
+                           messages.entries, last->key),
+               exit_failure);
+}
+
+void Store::distrust_free_list() {
+    Reader reader(*this);
+    const auto snapshot = reader.snapshot();
+    if (!snapshot) refuse(snapshot.error().message(), exit_failure);
+    FreeListCheck check(snapshot->pages().meta());
+    snapshot->pages().walk(snapshot->pages().meta().free, check);
+    if (!check.is_sound())
+        read_only_reason_ = "its list of free pages is damaged; export it, import it elsewhere";
+}
+
+void Store::refuse(std::string_view reason, int exit_code) const {
+    throw StartupError(exit_code, fmt::format("{}: {}", name_, reason));
+}
+
+error_code Store::sync() noexcept {
+    if (failure_) return failure_;
+    int result = 0;
+    do result = ::fdatasync(file_.get());
+    while (result < 0 && errno == EINTR);
+    if (result < 0) failure_ = last_error();
+    return failure_;
+}
+
+int Store::clear_dead_readers() noexcept {
+    int dead = 0;
+    static_cast<void>(::mdb_reader_check(environment_.get(), &dead));
+    return dead;
+}
+
+void Store::announce() noexcept {
+    static_cast<void>(::futimens(file_.get(), nullptr));
+}
+
+// None: the meta is, or may be, on its way to being the one of two transactions later. It can't be
+// before the one in between stands in the other meta.
+std::optional<Pages> Store::pages_of(std::uint64_t transaction, bool is_newest) const noexcept {
+    const auto load = [this](unsigned index) {
+        Meta meta;
+        std::memcpy(&meta, map_.get() + index * page_size_ + 16, sizeof meta);
+        return meta;
+    };
+    const Meta meta = load(meta_of(transaction));
+    std::atomic_thread_fence(std::memory_order_acquire);
+    if (!is_newest && load(meta_of(transaction + 1)).transaction > transaction) return std::nullopt;
+    if (meta.transaction != transaction || meta.free.page_size != page_size_ ||
+        meta.last_page >= map_.get_deleter().size / page_size_)
+        return std::nullopt;
+    return Pages(map_.get(), meta);
+}
+
+}  // namespace preforkd::worker::board
