@@ -19,6 +19,7 @@ constexpr unsigned max_depth = 32;
 
 enum PageFlag : std::uint16_t { branch_page = 1, leaf_page = 2, overflow_page = 4, meta_page = 8 };
 constexpr std::uint16_t integer_keys = 8;
+constexpr std::uint16_t no_folder = 0x4000;  // of the environment, kept in its first tree
 constexpr std::uint16_t value_in_own_pages = 1;
 
 struct PageHeader {
@@ -58,7 +59,8 @@ std::string judge(const PageHeader& page, const Meta& meta, unsigned index) {
         return fmt::format("is of LMDB's format {}, not {}", meta.version, lmdb_version);
     if (!std::has_single_bit(meta.free.page_size) || meta.free.page_size < 512 ||
         meta.free.page_size > 32768 || page.number != index || meta.last_page < 1 ||
-        (meta.transaction != 0 && meta_of(meta.transaction) != index))
+        (meta.transaction != 0 && meta_of(meta.transaction) != index) ||
+        (meta.free.flags & ~no_folder) != integer_keys)
         return "is damaged in its header";
     if (meta.messages.flags != integer_keys && meta.messages.entries != 0)
         return "holds something else than a bulletin board";

@@ -139,9 +139,11 @@ bool Store::is_unborn(std::uint64_t size) const {
                            name_),
                exit_failure);
     if (size == 0 || has_lock) return size == 0;
-    // Whoever was creating it may have died after the first of its two pages.
+    // Whoever was creating it may have died after the first of its two pages. With any message
+    // there would have been transactions.
     const auto header = read_header(file_.get());
-    return header && header->fault == "was cut" && size < 2 * header->metas[0].free.page_size;
+    return header && header->fault == "was cut" && header->metas[0].transaction == 0 &&
+           size < 2 * header->metas[0].free.page_size;
 }
 
 void Store::create_environment() {
