@@ -104,6 +104,8 @@ struct ConfigRefused {};
 struct HupReceived {};
 struct TermReceived {};
 struct QuitReceived {};  ///< INT or QUIT.
+
+/// Ignored (no action comes of them) during a start, a reload and a stop, and at the pool's bounds.
 struct TtinReceived {};
 struct TtouReceived {};
 

@@ -24,7 +24,6 @@ milliseconds respawn_delay(unsigned failures) noexcept {
 }
 
 Actions Supervisor::handle(const Event& event, TimePoint now) {
-    if (phase_ == Phase::exited) return {};
     now_ = now;
     std::visit([this](const auto& happened) { on(happened); }, event);
     conclude();
@@ -94,8 +93,7 @@ void Supervisor::on(const event::TtouReceived&) {
     const std::uint32_t slots = slots_of(pool);
     if (slots <= 1) return;
     for (Worker& worker : workers_)
-        if (worker.generation == running_.generation && worker.slot == SlotId{pool, slots - 1})
-            leave(worker, Reason::unwanted);
+        if (worker.slot == SlotId{pool, slots - 1}) leave(worker, Reason::unwanted);
 }
 
 void Supervisor::on(const event::TimePassed&) {
@@ -232,7 +230,6 @@ void Supervisor::spawn(Worker& worker) {
     worker.pid = {};
     worker.deadline.reset();
     worker.spawned_at = now_;
-    worker.recycle_due = false;
     actions_.emplace_back(action::Spawn{worker.slot, worker.generation});
 }
 
@@ -242,7 +239,7 @@ void Supervisor::rest(Worker& worker, TimePoint until) {
     worker.deadline = until;
 }
 
-// At once, unless workers that die right after READY would make a fork bomb of it.
+// At once, unless workers that are done right after READY would make a fork bomb of it.
 void Supervisor::respawn(Worker& worker) {
     const TimePoint earliest = worker.spawned_at + respawn_spacing;
     if (now_ >= earliest)
@@ -256,6 +253,7 @@ void Supervisor::vacate(Worker& worker, Reason reason) {
     const bool was_ready = worker.state == WorkerState::serving;
     worker.pid = {};
     worker.deadline.reset();
+    worker.recycle_due = false;
     if (is_incoming(worker)) {
         const Failure failure{reason, worker.slot};
         worker.state = WorkerState::gone;
@@ -272,10 +270,9 @@ void Supervisor::recycle_due_workers() {
 }
 
 void Supervisor::recycle(Worker& worker) {
-    Worker& predecessor = workers_.emplace_back(worker);
-    predecessor.state = WorkerState::retiring;
-    predecessor.recycle_due = false;
-    spawn(worker);
+    worker.recycle_due = false;
+    workers_.emplace_back(worker).state = WorkerState::retiring;
+    respawn(worker);
 }
 
 void Supervisor::drain_predecessors(const Worker& successor) {
@@ -377,8 +374,7 @@ const Policy& Supervisor::policy_of(const Worker& worker) const {
 
 std::uint32_t Supervisor::slots_of(PoolId pool) const {
     const auto slots = std::ranges::count_if(workers_, [&](const Worker& worker) {
-        return worker.slot.pool == pool && worker.generation == running_.generation &&
-               holds_slot(worker.state);
+        return worker.slot.pool == pool && holds_slot(worker.state);
     });
     return static_cast<std::uint32_t>(slots);
 }

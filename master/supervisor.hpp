@@ -59,6 +59,9 @@ inline constexpr milliseconds respawn_spacing{100};
 /// the READY ones, which may have accepted a connection already. A start that fails, or is stopped
 /// before Started, kills all and exits 1; any stop after it exits 0.
 ///
+/// Recycling sets a worker aside as `retiring` and gives its slot a successor; when that one is
+/// READY the predecessor drains. One slot of a pool at a time, and none begins during a reload.
+///
 /// Generations are numbered from 1; a refused file takes no number, an abandoned generation does.
 class Supervisor {
   public:

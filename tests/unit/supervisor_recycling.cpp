@@ -91,6 +91,30 @@ BOOST_AUTO_TEST_CASE(a_due_worker_that_dies_before_its_turn_is_just_respawned) {
     BOOST_TEST(driver.ready({101}) == "drain 100");
 }
 
+BOOST_AUTO_TEST_CASE(workers_that_are_due_right_after_ready_are_replaced_ten_times_a_second) {
+    Driver driver = recycling();
+    driver.ready({101});
+    BOOST_TEST(driver.after(30ms, RecycleDue{Pid{101}}) == "");
+    BOOST_TEST(driver.worker(101) == "0/0 gen 1 retiring");
+    BOOST_TEST(driver.wait() == 70);
+    BOOST_TEST(driver.after(70ms, TimePassed{}) == "spawn 0/0 gen 1");
+    driver.spawned({102});
+    BOOST_TEST(driver.ready({102}) == "drain 101");
+}
+
+// A due worker that died so early that its slot had to rest left the wish behind: the empty slot
+// was "recycled", and its predecessor was a process of number 0.
+BOOST_AUTO_TEST_CASE(a_due_worker_that_dies_right_after_ready_leaves_no_wish_behind) {
+    Driver driver = recycling();
+    driver.exited({110});
+    driver.spawned({111});
+    driver.ready({111});
+    driver.tell(RecycleDue{Pid{111}});
+    driver.exited({111});
+    BOOST_TEST(driver.ready({101}) == "drain 100");
+    BOOST_TEST(driver.after(100ms, TimePassed{}) == "spawn 0/1 gen 1");
+}
+
 BOOST_AUTO_TEST_CASE(a_worker_due_during_a_reload_is_recycled_after_it_if_it_is_still_in_service) {
     Driver driver = reloading_with(pool_of(1), {100}, {101});
     BOOST_TEST(driver.tell(RecycleDue{Pid{100}}) == "");
