@@ -61,6 +61,37 @@ inline std::string text(const Actions& actions) {
     return line;
 }
 
+struct EventText {
+    std::string operator()(const Start&) const { return "Start"; }
+    std::string operator()(const WorkerSpawned& e) const {
+        return fmt::format("WorkerSpawned {} gen {} pid {}", text(e.slot), e.generation.value,
+                           e.pid.value);
+    }
+    std::string operator()(const SpawnFailed& e) const {
+        return fmt::format("SpawnFailed {} gen {}", text(e.slot), e.generation.value);
+    }
+    std::string operator()(const WorkerReady& e) const { return of("WorkerReady", e.pid); }
+    std::string operator()(const WorkerFailed& e) const { return of("WorkerFailed", e.pid); }
+    std::string operator()(const WorkerMisbehaved& e) const { return of("Misbehaved", e.pid); }
+    std::string operator()(const RecycleDue& e) const { return of("RecycleDue", e.pid); }
+    std::string operator()(const WorkerExited& e) const { return of("WorkerExited", e.pid); }
+    std::string operator()(const ConfigAccepted&) const { return "ConfigAccepted"; }
+    std::string operator()(const ConfigRefused&) const { return "ConfigRefused"; }
+    std::string operator()(const HupReceived&) const { return "HUP"; }
+    std::string operator()(const TermReceived&) const { return "TERM"; }
+    std::string operator()(const QuitReceived&) const { return "QUIT"; }
+    std::string operator()(const TtinReceived&) const { return "TTIN"; }
+    std::string operator()(const TtouReceived&) const { return "TTOU"; }
+    std::string operator()(const TimePassed&) const { return "TimePassed"; }
+    static std::string of(const char* name, Pid pid) {
+        return fmt::format("{} {}", name, pid.value);
+    }
+};
+
+inline std::string text(const Event& event) {
+    return std::visit(EventText{}, event);
+}
+
 /// One pool, number 0, of that many workers.
 inline Policy pool_of(unsigned workers) {
     return {.pools = {{PoolId{0}, workers}}};
