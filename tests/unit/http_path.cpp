@@ -98,12 +98,6 @@ BOOST_AUTO_TEST_CASE(a_path_that_no_call_would_take_is_414) {
     BOOST_TEST(clean(deep + "/a/a") == "414");
 }
 
-BOOST_AUTO_TEST_CASE(only_paths_that_stay_as_they_are_need_no_decoding) {
-    BOOST_TEST(needs_no_decoding("/a/b.html"));
-    BOOST_TEST(!needs_no_decoding("/%61"));
-    BOOST_TEST(!needs_no_decoding("//a"));
-}
-
 BOOST_AUTO_TEST_CASE(the_location_of_a_folder_is_relative_whatever_its_name) {
     BOOST_TEST(folder_location("a/b", "") == "./b/");
     BOOST_TEST(folder_location("a", "?q=1&r") == "./a/?q=1&r");

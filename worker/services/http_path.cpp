@@ -90,10 +90,6 @@ CleanPath clean_path(std::string_view path, bool serve_dotfiles,
             ends_with_slash};
 }
 
-bool needs_no_decoding(std::string_view path) noexcept {
-    return path.find('%') == std::string_view::npos && path.find("//") == std::string_view::npos;
-}
-
 bool is_valid_utf8(std::string_view text) noexcept {
     while (!text.empty()) {
         const auto lead = static_cast<unsigned char>(text.front());

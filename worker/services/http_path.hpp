@@ -28,9 +28,6 @@ inline constexpr std::size_t path_capacity = 4096;
 [[nodiscard]] CleanPath clean_path(std::string_view path, bool serve_dotfiles,
                                    std::span<char, path_capacity> buffer) noexcept;
 
-/// Whether clean_path() would only take the slash at the front away, for a lookup without it.
-[[nodiscard]] bool needs_no_decoding(std::string_view path) noexcept;
-
 /// Whether `text` is well-formed UTF-8. Source: Unicode 15, table 3-7.
 [[nodiscard]] bool is_valid_utf8(std::string_view text) noexcept;
 
