@@ -11,11 +11,11 @@ namespace preforkd {
 
 /// What the configuration and the master need to know about a service.
 struct ServiceSpec {
-    std::string name;  ///< as in `service = http`; [a-z0-9_-]+
-    std::string doc;   ///< one sentence for --help and the manual
-    std::vector<KeySpec> keys;
+    std::string name{};  ///< as in `service = http`; [a-z0-9_-]+
+    std::string doc{};   ///< one sentence for --help and the manual
+    std::vector<KeySpec> keys{};
     bool client_speaks_first = false;  ///< the listener may defer accepting until data is there
-    std::string sample_address;        ///< what the sample file listens on, such as *:80
+    std::string sample_address{};      ///< what the sample file listens on, such as *:80
 };
 
 /// Where something was said: a file's line, or (line 0) "-o KEY" and the like.
