@@ -48,4 +48,8 @@ error_code lmdb_error(int code) noexcept {
     return {code, category};
 }
 
+bool is_fatal(const error_code& error) noexcept {
+    return error == lmdb_error(MDB_PANIC);
+}
+
 }  // namespace preforkd::worker::board

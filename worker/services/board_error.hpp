@@ -16,6 +16,9 @@ enum class StoreError {
 /// Source: lmdb.h, "Return Codes".
 [[nodiscard]] error_code lmdb_error(int code) noexcept;
 
+/// Has LMDB given up this process's environment, so that only a new process can go on?
+[[nodiscard]] bool is_fatal(const error_code& error) noexcept;
+
 }  // namespace preforkd::worker::board
 
 template <>

@@ -1,0 +1,224 @@
+#include <errno.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+
+#include <boost/test/unit_test.hpp>
+#include <limits>
+
+#include "board_fixture.hpp"
+#include "worker/services/board_links.hpp"
+
+// What the board does when the disk is full, fails, or can only be read. The disk is this file's:
+// write and sync of LMDB and of the store come by here.
+
+using namespace board_test;
+
+namespace {
+
+struct Disk {
+    int write_error = 0;        // what the next write fails with
+    int sync_error = 0;         // what the next syncs fail with ...
+    int sync_failures = 0;      // ... so many times
+    int syncs_before = 0;       // after so many that work
+    bool is_short = false;      // the next write writes half
+    bool is_meta_only = false;  // failures are of writes to one of the first two pages
+    std::string journal;        // w: a page, m: a meta page, s: a sync
+};
+Disk disk;
+
+constexpr off_t metas_end = 2 * 4096;
+
+// Returns whether the write fails; `size` is what becomes of a short one.
+bool note_write(off_t offset, std::size_t& size) {
+    const bool is_meta = offset < metas_end;
+    disk.journal += is_meta ? 'm' : 'w';
+    if (disk.is_meta_only && !is_meta) return false;
+    if (std::exchange(disk.is_short, false)) size /= 2;
+    errno = std::exchange(disk.write_error, 0);
+    return errno != 0;
+}
+
+}  // namespace
+
+extern "C" ssize_t pwrite(int fd, const void* bytes, std::size_t size, off_t offset) {
+    if (note_write(offset, size)) return -1;
+    return ::syscall(SYS_pwrite64, fd, bytes, size, offset);
+}
+
+extern "C" ssize_t writev(int fd, const iovec* pieces, int count) {
+    const off_t offset = ::lseek(fd, 0, SEEK_CUR);
+    std::size_t size = 2;
+    if (offset >= 0 && note_write(offset, size)) return -1;
+    return ::syscall(SYS_writev, fd, pieces, size == 1 ? count / 2 : count);
+}
+
+extern "C" int fdatasync(int fd) {
+    disk.journal += 's';
+    if (disk.sync_failures > 0 && disk.syncs_before-- <= 0) {
+        --disk.sync_failures;
+        errno = disk.sync_error;
+        return -1;
+    }
+    return static_cast<int>(::syscall(SYS_fdatasync, fd));
+}
+
+namespace {
+
+struct Board {
+    Board() {
+        for (int i = 0; i < 20; ++i) BOOST_REQUIRE(post(store, "ann/" + std::to_string(i)));
+        disk = {};
+    }
+    ~Board() { disk = {}; }
+
+    Folder folder;
+    Store store{folder / "bb", new_board()};
+};
+
+error_code try_to_post(Store& store, const std::string& text) {
+    auto transaction = Transaction::begin(store);
+    if (!transaction) return transaction.error();
+    const auto number = transaction->append(text);
+    return number ? transaction->commit() : number.error();
+}
+
+constexpr uid_t nobody = 65534;
+
+bool become_nobody() {
+    return ::geteuid() != 0 ||
+           (::setresgid(nobody, nobody, nobody) == 0 && ::setresuid(nobody, nobody, nobody) == 0);
+}
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(board_disk, Board)
+
+BOOST_AUTO_TEST_CASE(a_commit_returns_after_messages_and_then_the_meta_have_reached_the_disk) {
+    BOOST_REQUIRE(post(store, "bob/text"));
+    const auto first_sync = disk.journal.find('s');
+    BOOST_TEST(disk.journal.substr(first_sync) == "sms");
+    BOOST_TEST(disk.journal.substr(0, first_sync).find_first_not_of('w') == std::string::npos);
+    BOOST_TEST(first_sync > 0u);
+}
+
+BOOST_AUTO_TEST_CASE(without_durability_nothing_waits_for_the_disk_but_sync) {
+    const Folder other;
+    auto options = new_board();
+    options.durable = false;
+    Store lazy(other / "bb", options);
+    disk.journal.clear();
+    BOOST_REQUIRE(post(lazy, "bob/text"));
+    BOOST_TEST(disk.journal.find('s') == std::string::npos);
+    BOOST_TEST(!lazy.sync());
+    BOOST_TEST(disk.journal.back() == 's');
+}
+
+BOOST_AUTO_TEST_CASE(a_full_disk_refuses_one_message_and_takes_the_next_when_there_is_room) {
+    disk.write_error = ENOSPC;
+    BOOST_TEST(try_to_post(store, "bob/none").value() == ENOSPC);
+    BOOST_TEST(count(store) == 20u);
+    BOOST_TEST(read(store, 19) == "ann/19");
+    BOOST_TEST(post(store, "bob/text").value() == 20u);
+    BOOST_TEST(read(store, 20) == "bob/text");
+}
+
+BOOST_AUTO_TEST_CASE(a_write_that_was_cut_short_refuses_one_message_only) {
+    disk.is_short = true;
+    BOOST_TEST(try_to_post(store, "bob/none").value() == EIO);
+    BOOST_TEST(!store.failure());
+    BOOST_TEST(count(store) == 20u);
+    BOOST_TEST(post(store, "bob/text").value() == 20u);
+}
+
+BOOST_AUTO_TEST_CASE(after_a_failed_sync_nothing_is_written_and_everything_can_be_read) {
+    disk.sync_error = EIO;
+    disk.sync_failures = 2;  // each descriptor is told once; fsync(2)
+    BOOST_TEST(try_to_post(store, "bob/none") == make_error_code(StoreError::sync_failed));
+    BOOST_TEST(store.failure().value() == EIO);
+    disk.journal.clear();
+    BOOST_TEST(try_to_post(store, "bob/none") == make_error_code(StoreError::sync_failed));
+    BOOST_TEST(disk.journal == "");
+    BOOST_TEST(count(store) == 20u);
+    BOOST_TEST(read(store, 19) == "ann/19");
+}
+
+BOOST_AUTO_TEST_CASE(a_failed_sync_of_the_meta_is_no_success_either) {
+    disk.sync_error = EIO;
+    disk.sync_failures = 1;
+    disk.syncs_before = 1;
+    BOOST_TEST(try_to_post(store, "bob/unsure") == make_error_code(StoreError::sync_failed));
+    BOOST_TEST(try_to_post(store, "bob/none") == make_error_code(StoreError::sync_failed));
+    BOOST_TEST(read(store, 19) == "ann/19");
+}
+
+BOOST_AUTO_TEST_CASE(a_meta_that_cannot_be_written_ends_this_process_but_not_the_board) {
+    disk.write_error = EIO;
+    disk.is_meta_only = true;
+    BOOST_TEST(try_to_post(store, "bob/none").value() == EIO);
+    BOOST_TEST(is_fatal(try_to_post(store, "bob/none")));
+    Reader reader(store);
+    BOOST_TEST(is_fatal(reader.snapshot().error()));
+    Child next([this] {
+        Store own(folder / "bb", {});
+        if (count(own) != 20 || read(own, 19) != "ann/19") return 1;
+        return post(own, "bob/text") == 20u ? 0 : 2;
+    });
+    BOOST_TEST(next.exit_code() == 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_file_that_may_only_be_read_is_read) {
+    std::filesystem::permissions(folder.path(), std::filesystem::perms(0755));
+    std::filesystem::permissions(folder / "bb", std::filesystem::perms(0444));
+    std::filesystem::permissions(folder / "bb-lock", std::filesystem::perms(0666));
+    Child child([this] {
+        if (!become_nobody()) return 1;
+        Store own(folder / "bb", {});
+        if (own.read_only_reason() != "Permission denied") return 2;
+        if (read(own, 19) != "ann/19") return 3;
+        return try_to_post(own, "bob/none") == StoreError::read_only ? 0 : 4;
+    });
+    BOOST_TEST(child.exit_code() == 0);
+}
+
+BOOST_AUTO_TEST_CASE(who_may_not_even_lock_the_file_is_told_so) {
+    std::filesystem::permissions(folder.path(), std::filesystem::perms(0755));
+    std::filesystem::permissions(folder / "bb", std::filesystem::perms(0444));
+    std::filesystem::permissions(folder / "bb-lock", std::filesystem::perms(0400));
+    Child child([this] {
+        if (::geteuid() != 0)
+            std::filesystem::permissions(folder / "bb-lock", std::filesystem::perms(0));
+        if (!become_nobody()) return 1;
+        const auto expected = "its lock file " + (folder / "bb-lock") + ": Permission denied";
+        return refusal(folder / "bb").ends_with(expected) ? 0 : 2;
+    });
+    BOOST_TEST(child.exit_code() == 0);
+}
+
+BOOST_AUTO_TEST_CASE(handed_down_descriptors_lead_past_folders_that_are_closed_to_the_worker) {
+    const UniqueFd data(::open((folder / "bb").c_str(), O_RDWR | O_CLOEXEC));
+    const UniqueFd lock(::open((folder / "bb-lock").c_str(), O_RDWR | O_CLOEXEC));
+    if (::geteuid() == 0) {
+        BOOST_REQUIRE(::fchown(data.get(), nobody, nobody) == 0);
+        BOOST_REQUIRE(::fchown(lock.get(), nobody, nobody) == 0);
+    }
+    std::filesystem::permissions(folder.path(), std::filesystem::perms(0700));
+    Child child([&] {
+        if (!become_nobody()) return 1;
+        if (::geteuid() == nobody && refusal(folder / "bb").empty()) return 2;
+        std::string links;
+        auto options = StoreOptions{};
+        options.shown_as = "bb";
+        std::optional<Store> own;
+        {
+            const DescriptorLinks names(data.get(), lock.get());
+            links = names.path();
+            own.emplace(names.path(), options);
+        }
+        if (std::filesystem::exists(std::filesystem::path(links).parent_path())) return 3;
+        return post(*own, "bob/text") == 20u && own->read_only_reason().empty() ? 0 : 4;
+    });
+    BOOST_TEST(child.exit_code() == 0);
+    BOOST_TEST(read(store, 20) == "bob/text");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
