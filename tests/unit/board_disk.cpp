@@ -1,12 +1,14 @@
 #include <errno.h>
+#include <poll.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
 #include <boost/test/unit_test.hpp>
-#include <limits>
+#include <csignal>
 
 #include "board_fixture.hpp"
 #include "worker/services/board_links.hpp"
+#include "worker/services/board_writer.hpp"
 
 // What the board does when the disk is full, fails, or can only be read. The disk is this file's:
 // write and sync of LMDB and of the store come by here.
@@ -23,6 +25,7 @@ struct Disk {
     bool is_short = false;      // the next write writes half
     bool is_meta_only = false;  // failures are of writes to one of the first two pages
     std::string journal;        // w: a page, m: a meta page, s: a sync
+    int tell_syncs = -1;        // gets a byte for each sync
 };
 Disk disk;
 
@@ -54,6 +57,7 @@ extern "C" ssize_t writev(int fd, const iovec* pieces, int count) {
 
 extern "C" int fdatasync(int fd) {
     disk.journal += 's';
+    if (disk.tell_syncs >= 0) static_cast<void>(::write(disk.tell_syncs, "s", 1));
     if (disk.sync_failures > 0 && disk.syncs_before-- <= 0) {
         --disk.sync_failures;
         errno = disk.sync_error;
@@ -71,8 +75,24 @@ struct Board {
     }
     ~Board() { disk = {}; }
 
+    error_code write_one(Writer& writer) {
+        bool is_done = false;
+        const auto job = std::make_shared<WriteJob>();
+        job->requests.emplace_back().text = "bob/text";
+        job->on_done = [&is_done] { is_done = true; };
+        writer.submit(job);
+        while (!is_done) {
+            pollfd readable{.fd = writer.descriptor(), .events = POLLIN, .revents = 0};
+            BOOST_REQUIRE(::poll(&readable, 1, 10'000) == 1);
+            writer.deliver();
+        }
+        return job->requests[0].error;
+    }
+
     Folder folder;
     Store store{folder / "bb", new_board()};
+    Pipe log;
+    Logger logger{log.write_end.get(), LogStyle::plain, LogLevel::info, "test"};
 };
 
 error_code try_to_post(Store& store, const std::string& text) {
@@ -164,6 +184,52 @@ BOOST_AUTO_TEST_CASE(a_meta_that_cannot_be_written_ends_this_process_but_not_the
         return post(own, "bob/text") == 20u ? 0 : 2;
     });
     BOOST_TEST(next.exit_code() == 0);
+}
+
+BOOST_AUTO_TEST_CASE(what_is_synced_at_intervals_is_synced_with_nobody_waiting_for_it) {
+    Folder other;
+    auto options = new_board();
+    options.durable = false;
+    Store lazy(other / "bb", options);
+    Pipe syncs;
+    disk.tell_syncs = syncs.write_end.get();
+    Writer writer(lazy, {.mode = SyncPolicy::Mode::interval, .interval = milliseconds(1)}, logger);
+    write_one(writer);
+    char byte = 0;
+    BOOST_TEST(::read(syncs.read_end.get(), &byte, 1) == 1);
+    BOOST_TEST(count(lazy) == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(a_writer_whose_disk_failed_refuses_everything_and_says_what_to_do) {
+    Writer writer(store, {}, logger);
+    BOOST_TEST(!write_one(writer));
+    disk.sync_error = EIO;
+    disk.sync_failures = 2;
+    BOOST_TEST(write_one(writer) == make_error_code(StoreError::sync_failed));
+    disk.journal.clear();
+    BOOST_TEST(write_one(writer) == make_error_code(StoreError::sync_failed));
+    BOOST_TEST(disk.journal == "");
+    BOOST_TEST(read(store, 20) == "bob/text");
+    char text[4096];
+    const auto size = ::read(log.read_end.get(), text, sizeof text);
+    const std::string logged(text, static_cast<std::size_t>(size));
+    BOOST_TEST(logged.find("the board can't be written reason=\"Input/output error\"") !=
+               std::string::npos);
+    BOOST_TEST(logged.find("check the disk and the board, then reload") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(a_writer_whose_lmdb_gave_up_ends_its_process) {
+    Child child([this] {
+        Store own(folder / "bb", {});
+        Writer writer(own, {}, logger);
+        disk.write_error = EIO;
+        disk.is_meta_only = true;
+        if (write_one(writer).value() != EIO) return 1;
+        std::signal(SIGABRT, SIG_DFL);  // Boost.Test catches it
+        write_one(writer);
+        return 2;
+    });
+    BOOST_TEST(child.exit_code() == 1000 + SIGABRT);
 }
 
 BOOST_AUTO_TEST_CASE(a_file_that_may_only_be_read_is_read) {

@@ -35,7 +35,7 @@ std::string small_board(const Folder& folder, std::uint64_t messages) {
         }
         auto transaction = Transaction::begin(store);
         BOOST_REQUIRE(transaction);
-        BOOST_REQUIRE(!transaction->replace(0, text_of(0)));
+        BOOST_REQUIRE(transaction->replace(0, text_of(0)).has_value());
         BOOST_REQUIRE(!transaction->commit());
     }
     return contents(folder / "origin");
@@ -171,7 +171,7 @@ BOOST_AUTO_TEST_CASE(pages_of_an_earlier_time_are_never_served_as_todays) {
         Store store(folder / "origin", {});
         for (std::uint64_t i = 0; i < 60; ++i) {
             auto transaction = Transaction::begin(store);
-            BOOST_REQUIRE(transaction && !transaction->replace(i, text_of(i)));
+            BOOST_REQUIRE(transaction && transaction->replace(i, text_of(i)).has_value());
             BOOST_REQUIRE(transaction->append(text_of(60 + i)).has_value());
             BOOST_REQUIRE(!transaction->commit());
         }

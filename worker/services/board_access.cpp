@@ -102,11 +102,12 @@ Result<std::uint64_t> Transaction::append(std::string_view text) noexcept {
     return next_++;
 }
 
-error_code Transaction::replace(std::uint64_t number, std::string_view text) {
+Result<std::uint64_t> Transaction::replace(std::uint64_t number, std::string_view text) {
     if (number < first_number || number >= first_new_) return StoreError::unknown_number;
     if (!may_change(number)) return StoreError::damaged;
     replaced_.push_back(number);
-    return put(number, text, 0);
+    if (const auto error = put(number, text, 0)) return error;
+    return number;
 }
 
 bool Transaction::has_touched(std::uint64_t number) const noexcept {

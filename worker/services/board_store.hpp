@@ -167,9 +167,10 @@ class Transaction {
     /// Errors: MDB_MAP_FULL and others of LMDB; then nothing of the transaction can be kept.
     [[nodiscard]] Result<std::uint64_t> append(std::string_view text) noexcept;
 
-    /// Stores `text` in the place of message `number`. Requires: !has_touched(number).
-    /// Errors: unknown_number, and the transaction goes on; else as append().
-    [[nodiscard]] error_code replace(std::uint64_t number, std::string_view text);
+    /// Stores `text` in the place of message `number`, which it returns.
+    /// Requires: !has_touched(number).
+    /// Errors: unknown_number, damaged, and the transaction goes on; else as append().
+    [[nodiscard]] Result<std::uint64_t> replace(std::uint64_t number, std::string_view text);
 
     /// Was this message written or replaced in this transaction? A second time has to wait for the
     /// next: LMDB would leave out the pages of the first, and could leave the file shorter than it

@@ -1,0 +1,221 @@
+#include "worker/services/board_writer.hpp"
+
+#include <fmt/format.h>
+#include <poll.h>
+
+#include <boost/test/unit_test.hpp>
+#include <numeric>
+
+#include "board_fixture.hpp"
+
+using namespace board_test;
+
+namespace {
+
+std::shared_ptr<WriteJob> job_of(std::vector<WriteRequest> requests) {
+    auto job = std::make_shared<WriteJob>();
+    job->requests = std::move(requests);
+    return job;
+}
+
+WriteRequest append(std::string text) {
+    WriteRequest request;
+    request.text = std::move(text);
+    return request;
+}
+
+WriteRequest replace(std::uint64_t number, std::string text) {
+    auto request = append(std::move(text));
+    request.replaces = number;
+    return request;
+}
+
+struct Board {
+    Folder folder;
+    Store store{folder / "bb", new_board()};
+    Pipe log;
+    Logger logger{log.write_end.get(), LogStyle::plain, LogLevel::info, "test"};
+    int done = 0;
+
+    [[nodiscard]] std::uint64_t transactions() {
+        Reader reader(store);
+        return reader.snapshot()->pages().meta().transaction;
+    }
+
+    void submit(Writer& writer, const std::shared_ptr<WriteJob>& job) {
+        job->on_done = [this] { ++done; };
+        writer.submit(job);
+    }
+
+    void wait_for(Writer& writer, int jobs) {
+        while (done < jobs) {
+            pollfd readable{.fd = writer.descriptor(), .events = POLLIN, .revents = 0};
+            BOOST_REQUIRE(::poll(&readable, 1, 10'000) == 1);
+            writer.deliver();
+        }
+    }
+
+    std::string logged() {
+        char text[8192];
+        log.write_end.reset();
+        const auto size = ::read(log.read_end.get(), text, sizeof text);
+        return {text, static_cast<std::size_t>(size)};
+    }
+};
+
+/// Another process that has its turn until this one lets it end.
+class Turn {
+  public:
+    explicit Turn(const std::string& path)
+        : child_([this, path] {
+              Store store(path, {});
+              auto transaction = Transaction::begin(store);
+              char byte = 'x';
+              if (!transaction || ::write(began_.write_end.get(), &byte, 1) != 1) return 1;
+              end_.write_end.reset();
+              return static_cast<int>(::read(end_.read_end.get(), &byte, 1));
+          }) {
+        char byte = 0;
+        BOOST_REQUIRE(::read(began_.read_end.get(), &byte, 1) == 1);
+    }
+    void end() {
+        end_.write_end.reset();
+        BOOST_TEST(child_.exit_code() == 0);
+    }
+
+  private:
+    Pipe began_;
+    Pipe end_;
+    Child child_;
+};
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(board_writer, Board)
+
+BOOST_AUTO_TEST_CASE(a_job_is_written_in_its_order_and_tells_the_numbers) {
+    Writer writer(store, {}, logger);
+    const auto job =
+        job_of({append("ann/a"), append("ann/b"), replace(0, "bob/c"), append("ann/d")});
+    submit(writer, job);
+    wait_for(writer, 1);
+    for (const auto& request : job->requests) BOOST_TEST(!request.error);
+    BOOST_TEST(job->requests[0].number == 0u);
+    BOOST_TEST(job->requests[1].number == 1u);
+    BOOST_TEST(job->requests[2].number == 0u);
+    BOOST_TEST(job->requests[3].number == 2u);
+    BOOST_TEST(read(store, 0) == "bob/c");
+    BOOST_TEST(read(store, 1) == "ann/b");
+    BOOST_TEST(read(store, 2) == "ann/d");
+}
+
+BOOST_AUTO_TEST_CASE(what_gathers_while_another_worker_has_its_turn_is_one_transaction) {
+    Turn turn(folder / "bb");
+    Writer writer(store, {}, logger);
+    const auto before = transactions();
+    std::vector<std::shared_ptr<WriteJob>> jobs;
+    for (int i = 0; i < 100; ++i) {
+        jobs.push_back(job_of({append(fmt::format("ann/{}", i))}));
+        submit(writer, jobs.back());
+    }
+    turn.end();
+    wait_for(writer, 100);
+    BOOST_TEST(transactions() == before + 1);
+    for (std::uint64_t i = 0; i < 100; ++i) BOOST_TEST(jobs[i]->requests[0].number == i);
+}
+
+BOOST_AUTO_TEST_CASE(replacing_one_message_many_times_keeps_the_last) {
+    Writer writer(store, {}, logger);
+    const auto job = job_of({append("ann/0")});
+    for (int i = 1; i <= 20; ++i)
+        job->requests.push_back(replace(0, fmt::format("ann/{}{}", i, std::string(3000, 'x'))));
+    submit(writer, job);
+    wait_for(writer, 1);
+    for (const auto& request : job->requests) BOOST_TEST(!request.error);
+    BOOST_TEST(read(store, 0) == "ann/20" + std::string(3000, 'x'));
+    BOOST_TEST(count(store) == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(a_message_that_is_not_there_spoils_nothing_but_its_own_request) {
+    Writer writer(store, {}, logger);
+    const auto job = job_of({append("ann/a"), replace(7, "ann/b"), append("ann/c")});
+    const auto only_bad = job_of({replace(7, "ann/b")});
+    submit(writer, job);
+    submit(writer, only_bad);
+    wait_for(writer, 2);
+    BOOST_TEST(!job->requests[0].error);
+    BOOST_TEST(job->requests[1].error == make_error_code(StoreError::unknown_number));
+    BOOST_TEST(job->requests[2].number == 1u);
+    BOOST_TEST(only_bad->requests[0].error == make_error_code(StoreError::unknown_number));
+}
+
+BOOST_AUTO_TEST_CASE(a_job_of_more_than_one_batch_is_written_whole) {
+    StoreOptions options = new_board();
+    options.durable = false;
+    Store lazy(folder / "lazy", options);
+    Writer writer(lazy, {.mode = SyncPolicy::Mode::off}, logger);
+    const auto job = job_of({});
+    for (int i = 0; i < 20'000; ++i) job->requests.push_back(append(fmt::format("ann/{}", i)));
+    submit(writer, job);
+    wait_for(writer, 1);
+    for (std::uint64_t i = 0; i < 20'000; ++i) BOOST_REQUIRE(job->requests[i].number == i);
+    BOOST_TEST(count(lazy) == 20'000u);
+}
+
+BOOST_AUTO_TEST_CASE(an_empty_job_is_done_as_well) {
+    Writer writer(store, {}, logger);
+    submit(writer, job_of({}));
+    wait_for(writer, 1);
+    BOOST_TEST(count(store) == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(what_was_submitted_is_written_before_the_writer_ends) {
+    {
+        Writer writer(store, {}, logger);
+        for (int i = 0; i < 50; ++i) submit(writer, job_of({append("ann/x")}));
+    }
+    BOOST_TEST(count(store) == 50u);
+    BOOST_TEST(done == 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_full_board_refuses_and_says_so_in_the_log_once) {
+    auto options = new_board();
+    options.map_size = 1 << 18;
+    Store small(folder / "small", options);
+    Writer writer(small, {}, logger);
+    std::vector<std::shared_ptr<WriteJob>> jobs;
+    for (int i = 0; i < 100; ++i) {
+        jobs.push_back(job_of({append("ann/" + std::string(8000, 'x'))}));
+        submit(writer, jobs.back());
+        wait_for(writer, i + 1);
+    }
+    const auto stored =
+        std::ranges::count_if(jobs, [](const auto& job) { return !job->requests[0].error; });
+    BOOST_TEST(count(small) == static_cast<std::uint64_t>(stored));
+    BOOST_TEST(stored > 10);
+    BOOST_TEST(stored < 100);
+    const auto text = logged();
+    BOOST_TEST(text.find("the board can't be written") != std::string::npos);
+    BOOST_TEST(text.find("MDB_MAP_FULL") != std::string::npos);
+    BOOST_TEST(text.find("can't be written", text.find("can't be written") + 1) ==
+               std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(a_board_that_can_only_be_read_refuses_every_message) {
+    post(store, "ann/text");
+    Child child([this] {
+        StoreOptions options;
+        options.read_only = true;
+        Store reading(folder / "bb", options);
+        Writer writer(reading, {}, logger);
+        const auto job = job_of({append("ann/a"), replace(0, "ann/b")});
+        submit(writer, job);
+        wait_for(writer, 1);
+        const bool are_refused = job->requests[0].error == StoreError::read_only &&
+                                 job->requests[1].error == StoreError::read_only;
+        return are_refused && read(reading, 0) == "ann/text" ? 0 : 1;
+    });
+    BOOST_TEST(child.exit_code() == 0);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,220 @@
+#include "worker/services/board_writer.hpp"
+
+#include <fmt/format.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <system_error>
+
+#include "shared/exit_code.hpp"
+
+namespace preforkd::worker::board {
+namespace {
+
+// Bounds a transaction's dirty pages, of which LMDB takes 131071, and one client's wait for others.
+constexpr std::size_t max_batch = 8192;
+
+constexpr seconds quiet_time{10};
+
+// The process's signals are the event loop's.
+class SignalsBlocked {
+  public:
+    SignalsBlocked() noexcept {
+        sigset_t all;
+        ::sigfillset(&all);
+        ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+    }
+    ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+    SignalsBlocked(const SignalsBlocked&) = delete;
+    SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+  private:
+    sigset_t before_;
+};
+
+bool concerns_one_message(const error_code& error) noexcept {
+    return error == StoreError::unknown_number || error == StoreError::damaged;
+}
+
+}  // namespace
+
+Writer::Writer(Store& store, SyncPolicy policy, const Logger& logger)
+    : store_(store),
+      policy_(policy),
+      logger_(logger),
+      wake_loop_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+    if (!wake_loop_.is_open())
+        throw StartupError(exit_failure, fmt::format("eventfd: {}", last_error().message()));
+    const SignalsBlocked blocked;
+    try {
+        thread_ = std::thread([this] { run(); });
+    } catch (const std::system_error& error) {
+        throw StartupError(exit_failure,
+                           fmt::format("can't start the board's writing thread: {}", error.what()));
+    }
+    ::pthread_setname_np(thread_.native_handle(), "board-writer");
+}
+
+Writer::~Writer() {
+    {
+        const std::lock_guard lock(mutex_);
+        is_stopping_ = true;
+    }
+    wake_writer_.notify_one();
+    thread_.join();
+}
+
+void Writer::submit(std::shared_ptr<WriteJob> job) {
+    bool was_empty = false;
+    {
+        const std::lock_guard lock(mutex_);
+        was_empty = submitted_.empty();
+        submitted_.push_back(std::move(job));
+    }
+    if (was_empty) wake_writer_.notify_one();
+}
+
+void Writer::deliver() {
+    std::uint64_t times = 0;
+    static_cast<void>(::read(wake_loop_.get(), &times, sizeof times));
+    Jobs done;
+    error_code outcome;
+    error_code cause;
+    {
+        const std::lock_guard lock(mutex_);
+        done.swap(done_);
+        outcome = outcome_;
+        cause = cause_;
+    }
+    const bool is_final = is_fatal(outcome) || outcome == StoreError::sync_failed;
+    if (outcome != reported_ && (is_final || Clock::now() >= quiet_until_)) report(outcome, cause);
+    for (const auto& job : done)
+        if (job->on_done) job->on_done();
+}
+
+void Writer::report(error_code outcome, error_code cause) {
+    reported_ = outcome;
+    quiet_until_ = Clock::now() + quiet_time;  // a nearly full disk refuses one and takes the next
+    if (!outcome) return logger_.notice("the board is written again");
+    const auto& reason = cause ? cause : outcome;
+    logger_.error("the board can't be written", {{"reason", reason.message()}});
+    if (is_fatal(outcome)) std::abort();
+    if (outcome == StoreError::sync_failed)
+        logger_.error(
+            "no message is written any more: what the disk lost may be more than it says; "
+            "check the disk and the board, then reload");
+}
+
+void Writer::run() {
+    while (wait_for_work()) write_batch();
+    if (sync_at_) sync_now();
+}
+
+// Until there is something to write, or to sync; false when it is time to leave.
+bool Writer::wait_for_work() {
+    std::unique_lock lock(mutex_);
+    const auto has_work = [this] { return !submitted_.empty() || !taken_.empty() || is_stopping_; };
+    while (!has_work()) {
+        if (!sync_at_ || policy_.mode == SyncPolicy::Mode::off) {
+            wake_writer_.wait(lock);
+        } else if (wake_writer_.wait_until(lock, *sync_at_) == std::cv_status::timeout) {
+            lock.unlock();
+            sync_now();
+            lock.lock();
+        }
+    }
+    return !submitted_.empty() || !taken_.empty();
+}
+
+// The turn comes first and the jobs are taken then, so that all that gathered while other workers
+// wrote goes into this batch.
+void Writer::write_batch() {
+    auto transaction = Transaction::begin(store_);
+    {
+        const std::lock_guard lock(mutex_);
+        taken_.insert(taken_.end(), std::make_move_iterator(submitted_.begin()),
+                      std::make_move_iterator(submitted_.end()));
+        submitted_.clear();
+    }
+    if (!transaction) return fail_all(transaction.error());
+    std::vector<WriteRequest*> batch;
+    auto error = apply(*transaction, batch);
+    if (!error && !batch.empty()) error = transaction->commit();
+    if (error)
+        for (WriteRequest* const request : batch) request->error = error;
+    else if (!batch.empty())
+        after_commit();
+    finish(batch.empty() ? outcome_ : error);
+}
+
+// Leaves in `batch` what the transaction holds.
+error_code Writer::apply(Transaction& transaction, std::vector<WriteRequest*>& batch) {
+    while (!taken_.empty()) {
+        auto& requests = taken_.front()->requests;
+        for (; next_request_ < requests.size(); ++next_request_) {
+            WriteRequest& request = requests[next_request_];
+            if (batch.size() == max_batch) return {};
+            if (request.replaces && transaction.has_touched(*request.replaces)) return {};
+            const auto number = request.replaces
+                                    ? transaction.replace(*request.replaces, request.text)
+                                    : transaction.append(request.text);
+            if (number) {
+                request.number = *number;
+                batch.push_back(&request);
+            } else if (concerns_one_message(number.error())) {
+                request.error = number.error();
+            } else {
+                batch.push_back(&request);
+                ++next_request_;
+                return number.error();
+            }
+        }
+        next_request_ = 0;
+        written_.push_back(std::move(taken_.front()));
+        taken_.pop_front();
+    }
+    return {};
+}
+
+void Writer::fail_all(error_code error) {
+    for (const auto& job : taken_) {
+        for (; next_request_ < job->requests.size(); ++next_request_)
+            job->requests[next_request_].error = error;
+        next_request_ = 0;
+        written_.push_back(job);
+    }
+    taken_.clear();
+    finish(error);
+}
+
+void Writer::after_commit() {
+    store_.announce();
+    if (policy_.mode == SyncPolicy::Mode::always) return;
+    if (!sync_at_) sync_at_ = Clock::now() + policy_.interval;
+    if (policy_.mode == SyncPolicy::Mode::interval && Clock::now() >= *sync_at_) sync_now();
+}
+
+void Writer::sync_now() {
+    sync_at_.reset();
+    if (store_.sync()) finish(StoreError::sync_failed);
+}
+
+void Writer::finish(error_code outcome) {
+    bool has_news = false;
+    {
+        const std::lock_guard lock(mutex_);
+        has_news = !written_.empty() || outcome != outcome_;
+        outcome_ = outcome;
+        cause_ = store_.failure();
+        done_.insert(done_.end(), std::make_move_iterator(written_.begin()),
+                     std::make_move_iterator(written_.end()));
+    }
+    written_.clear();
+    const std::uint64_t one = 1;
+    if (has_news) static_cast<void>(::write(wake_loop_.get(), &one, sizeof one));
+}
+
+}  // namespace preforkd::worker::board
