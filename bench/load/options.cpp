@@ -182,12 +182,17 @@ Url parse_url(std::string_view text) {
     const std::size_t slash = std::min(text.find('/'), text.size());
     std::string_view authority = text.substr(0, slash);
     url.path = slash < text.size() ? text.substr(slash) : "/";
-    const std::size_t bracket = authority.starts_with('[') ? authority.find(']') : 0;
-    const std::size_t colon = bracket == authority.npos ? bracket : authority.find(':', bracket);
-    url.host = bracket > 0 && bracket != authority.npos ? authority.substr(1, bracket - 1)
-                                                        : authority.substr(0, colon);
-    url.port = colon == authority.npos ? scheme->second : authority.substr(colon + 1);
-    if (url.host.empty() || url.port.empty())
+    std::size_t host_end = std::min(authority.find(':'), authority.size());
+    if (authority.starts_with('[')) {  // an IPv6 address
+        host_end = authority.find(']') + 1;
+        if (host_end > 0) url.host = authority.substr(1, host_end - 2);
+    } else {
+        url.host = authority.substr(0, host_end);
+    }
+    authority.remove_prefix(host_end);
+    url.port = authority.starts_with(':') ? authority.substr(1) : scheme->second;
+    const bool ends_well = authority.empty() || authority.starts_with(':');
+    if (!ends_well || url.host.empty() || url.port.empty())
         throw UsageError(fmt::format("'{}': needs a host and a port", url.text));
     return url;
 }

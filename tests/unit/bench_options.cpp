@@ -52,8 +52,8 @@ BOOST_AUTO_TEST_CASE(urls_name_protocol_host_port_and_path) {
     BOOST_TEST(parse_url("http://[::1]").port == "80");
     BOOST_TEST((parse_url("redis://h").protocol == ProtocolName::redis));
     BOOST_TEST(parse_url("board://h").port == "9000");
-    for (const char* bad :
-         {"", "localhost:80", "https://x", "http://", "http://:80/", "raw://host", "http://[::1"})
+    for (const char* bad : {"", "localhost:80", "https://x", "http://", "http://:80/", "raw://host",
+                            "http://[::1", "http://[::1]x/"})
         BOOST_CHECK_THROW(static_cast<void>(parse_url(bad)), UsageError);
 }
 

@@ -44,8 +44,8 @@ BOOST_AUTO_TEST_CASE(merging_adds_up_slice_by_slice_and_keeps_the_slowest) {
     two.restart(start, 100ms);
     one.add_answer(start + 10ms, 2ms);
     two.add_answer(start + 20ms, 7ms);
-    two.add_answer(start + 210ms, 1ms);
     two.add_failure(start + 20ms, Failure::truncated, Carrier::fresh_connection);
+    two.add_answer(start + 210ms, 1ms);
     two.bytes_received = 5;
     one.merge(two);
     BOOST_TEST(one.answered.get() == 3U);

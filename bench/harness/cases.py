@@ -1,0 +1,159 @@
+"""The list of cases, and what each of them is given."""
+from dataclasses import dataclass
+
+from . import measure
+from .check import check_http
+from .measure import Contender
+from .results import Finding, number, span
+from .servers import ServerError
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much time may be spent."""
+    quick: bool
+    rounds: int
+    seconds: float
+    retry_seconds: float  # what may be spent, over all, on taking disturbed samples again
+    storm_seconds: int
+
+
+QUICK = Plan(True, rounds=3, seconds=0.6, retry_seconds=20, storm_seconds=4)
+FULL = Plan(False, rounds=7, seconds=1.0, retry_seconds=300, storm_seconds=20)
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    title: str
+    function: object
+    in_quick: bool
+    in_full: bool
+
+    @property
+    def about(self):
+        return " ".join(self.function.__doc__.split())
+
+
+CASES = {}
+
+
+def case(name, title, quick=False, full=True):
+    """Registers a function (bench, finding) under a name. Its docstring says what it shows."""
+    def register(function):
+        CASES[name] = Case(name, title, function, quick, full)
+        return function
+    return register
+
+
+CONTENDERS = {one.label: one for one in (
+    Contender("preforkd", "preforkd"),
+    Contender("preforkd log", "preforkd", settings=(("ACCESS_LOG", "access.log"),)),
+    Contender("nginx", "nginx"),
+    Contender("nginx sendfile", "nginx", "PORT_SENDFILE"),
+    Contender("nginx sendfile, no nopush", "nginx", "PORT_NOPUSH_OFF"),
+    Contender("nginx deferred", "nginx", "PORT_DEFERRED"),
+    Contender("nginx log", "nginx", "PORT_LOG"),
+    Contender("nginx log, buffered", "nginx", "PORT_LOG_BUFFERED"),
+    Contender("haproxy", "haproxy"),
+    Contender("h2o", "h2o"),
+    Contender("lighttpd", "lighttpd"),
+    Contender("apache2", "apache2"),
+    Contender("floor", "floor"),
+    Contender("floor deferred", "floor", settings=(("FLAGS", ("--defer", "1")),)),
+)}
+
+
+def floor_of(size):
+    return Contender(f"floor {size >> 10} KiB", "floor", settings=(("FLAGS", ("--size", str(size))),))
+
+
+class Bench:
+    """What a case works with."""
+
+    def __init__(self, plan, workspace, fleet, clients, progress, only=()):
+        self.plan, self.workspace, self.fleet, self.clients = plan, workspace, fleet, clients
+        self.progress, self.only = progress, only
+        self.failed, self.notes = [], []
+        self.retry_seconds = plan.retry_seconds
+        self._checked = set()
+
+    def contenders(self, *labels):
+        """Those of the named contenders that are installed here (and asked for, by --only)."""
+        return [one for one in (CONTENDERS.get(label, label) for label in labels)
+                if self.fleet.has(one.server) and (not self.only or one.server in self.only)]
+
+    def start(self, contender, **settings):
+        """The contender's server, running and checked."""
+        server = self.fleet.server(contender.server, **{**dict(contender.settings), **settings})
+        if contender.server not in ("redis", "asio_echo"):
+            self.check(contender, server)
+        return server
+
+    def start_all(self, contenders):
+        """contender -> server of those that start and answer rightly; of the others a note."""
+        servers = {}
+        for one in contenders:
+            try:
+                servers[one] = self.start(one)
+            except ServerError as error:
+                self.notes.append(f"Left out: {error}.")
+        if not servers:
+            raise ServerError("no server to measure")
+        return servers
+
+    def check(self, contender, server, path="/1k.html"):
+        key = (contender.label, id(server), path)
+        if key in self._checked or contender.server == "preforkd" and "PORT" not in server.ports:
+            return
+        if "--echo" in dict(contender.settings).get("FLAGS", ()):
+            return
+        content = None if contender.server == "floor" else self.workspace.content(path.lstrip("/"))
+        check_http(contender.label, server.ports[contender.port], path, content)
+        self._checked.add(key)
+
+
+def cost_table(finding, samples, what="request"):
+    """The table that most cases share, and its bars."""
+    us = "server_cpu_per_request"
+    nginx, floor = samples.best("nginx", us), samples.best("floor", us)
+    rows = []
+    for label in samples.labels():
+        rows.append([label, number(samples.median(label, us)), span(*samples.spread(label, us)),
+                     number(samples.ratio(label, nginx, us)), number(samples.ratio(label, floor, us)),
+                     number(samples.median(label, "per_second"), 0), span(*samples.spread(label, "per_second"), 0),
+                     number(samples.median(label, "client_cpu_per_request")),
+                     number(samples.median(label, "foreign")), f"{samples.total(label, 'failed'):,}"])
+    finding.table(["server", f"CPU µs/{what}", "min–max", "÷ nginx", "÷ floor", f"{what}s/s", "min–max",
+                   "client µs", "foreign CPUs", "failed"], rows,
+                  f"{samples.rounds} rounds. Ratios are medians of the ratio inside one round"
+                  + (f", to “{nginx}”" if nginx else "") + (f" and “{floor}”" if floor else "") + ".")
+    finding.plot("", svg_bars(finding, samples, us, what))
+    judge_noise(finding, samples)
+    finding.raw.update({label: samples.by_label[label] for label in samples.labels()})
+
+
+def svg_bars(finding, samples, key, what):
+    from . import svg
+    rows = [(label, samples.median(label, key), *samples.spread(label, key)) for label in samples.labels()]
+    return svg.bars(finding.title, f"server CPU µs per {what}: median of {samples.rounds} rounds, bars from min to max",
+                    rows)
+
+
+def judge_noise(finding, samples):
+    median, worst = samples.foreign()
+    if median > measure.QUIET:
+        finding.disturbed = (f"others kept {median:.2f} CPUs busy (median; up to {worst:.2f}): "
+                             "repeat it on a quiet machine before believing small differences")
+    failed = {label: samples.total(label, "failed") for label in samples.labels()}
+    for label, count in failed.items():
+        if count:
+            finding.note(f"{label} failed {count:,} requests.")
+
+
+def run_case(one, bench):
+    """Runs one case and returns its Finding."""
+    finding = Finding(one.name, one.title, one.about)
+    bench.notes = finding.notes
+    one.function(bench, finding)
+    return finding

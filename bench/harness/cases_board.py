@@ -1,0 +1,138 @@
+"""The bulletin board against Redis: the nearest thing that people know."""
+import os
+import socket
+import subprocess
+import time
+
+from . import machine, measure
+from .cases import case, cost_table
+from .measure import Contender
+from .results import number
+from .servers import ServerError
+
+MESSAGE = "x" * 100
+
+
+def say(port, lines, answers):
+    """Sends bytes in pieces and reads until so many lines have come back."""
+    with socket.create_connection(("127.0.0.1", port), 60) as client:
+        client.settimeout(60)
+        seen = 0
+        for piece in lines:
+            client.sendall(piece)
+        while seen < answers:
+            part = client.recv(1 << 16)
+            if not part:
+                raise ServerError(f"port {port} closed after {seen} of {answers} replies")
+            seen += part.count(b"\n")
+
+
+def fill_redis(port, count):
+    value = MESSAGE.encode()
+    for first in range(1, count + 1, 10000):
+        batch = b"".join(b"*3\r\n$3\r\nSET\r\n$16\r\nkey:%012d\r\n$100\r\n%s\r\n" % (n, value)
+                         for n in range(first, min(first + 10000, count + 1)))
+        say(port, [batch], min(10000, count + 1 - first))
+
+
+def fill_board(bench, count):
+    """A board's file with `count` messages, by preforkctl's text form."""
+    room = bench.workspace.room_for("board")
+    text, board = os.path.join(room, "messages.txt"), os.path.join(room, "bbfile")
+    if os.path.exists(board):
+        return board
+    with open(text, "w", encoding="ascii") as file:
+        for n in range(1, count + 1):
+            file.write(f"{n}/nobody/{MESSAGE}\n")
+    control = bench.fleet.programs.path("preforkd").replace("preforkd", "preforkctl")
+    done = subprocess.run([control, "board", "import", board], stdin=open(text, "rb"), capture_output=True, text=True,
+                          check=False)
+    if done.returncode != 0:
+        raise ServerError(f"preforkctl board import: {done.stderr.strip()}")
+    os.unlink(text)
+    return board
+
+
+def board_section(board, workers, port):
+    return (f"\n[listen.board]\naddress = 127.0.0.1:{port}\nservice = board\nfile = {board}\n"
+            f"workers = {workers}\n")
+
+
+def start_board(bench, board, workers, cores):
+    """preforkd with a board; its port stands in server.ports["PORT_BOARD"]."""
+    from .servers import free_port
+    port = free_port()
+    server = bench.fleet.server("preforkd", cores, EXTRA_HTTP=board_section(board, workers, port))
+    server.ports["PORT_BOARD"] = port
+    return server
+
+
+@case("board-read", "Reading the board")
+def board_read(bench, finding):
+    """READ of random 100-byte messages out of a million, against redis-server's GET, one core each,
+    one at a time and 16 at once."""
+    count = 100_000 if bench.plan.quick else 1_000_000
+    contenders = []
+    if bench.contenders("preforkd"):
+        board = fill_board(bench, count)
+        contenders.append((Contender("preforkd", "preforkd", "PORT_BOARD"), "board", start_board(
+            bench, board, 1, bench.fleet.cores.server)))
+    if bench.fleet.has("redis"):
+        redis = bench.fleet.server("redis")
+        fill_redis(redis.ports["PORT"], count)
+        contenders.append((Contender("redis", "redis"), "redis", redis))
+    for depth in (1, 16):
+        samples = measure.Samples(bench.plan.rounds)
+        for number_of_round in range(bench.plan.rounds):
+            for contender, scheme, server in contenders:
+                bench.progress(f"depth {depth}, round {number_of_round + 1}: {contender.label}")
+                samples.add(contender.label, measure.take(bench, server, contender, ["-c", 64, "-p", depth, "--numbers",
+                                                                                     count], "", bench.plan.seconds, scheme))
+        if samples.labels():
+            cost_table(finding, samples, "message")
+            finding.parts[-1].name += f"-{depth}"
+            finding.parts[-2].caption = f"{depth} at a time. " + finding.parts[-2].caption
+
+
+@case("board-write", "Durable writing")
+def board_write(bench, finding):
+    """WRITE by 64 connections, each acknowledged only when it is on disk, with one and two workers;
+    against Redis with appendfsync always, and against one fdatasync after another."""
+    rows = []
+    alone = syncs_per_second(bench.workspace.room_for("sync"))
+    rows.append(["one fdatasync after another", number(alone, 0), number(1.0), "–", "–"])
+    everywhere = machine.all_cores()
+    tries = []
+    if bench.contenders("preforkd"):
+        for workers in (1, 2):
+            board = os.path.join(bench.workspace.room_for("board-write"), f"bbfile-{workers}")
+            tries.append((f"preforkd, {workers} workers", "board", "PORT_BOARD", f"WRITE {MESSAGE}",
+                          start_board(bench, board, workers, everywhere.server)))
+    if bench.fleet.has("redis"):
+        tries.append(("redis, appendfsync always", "redis", "PORT", f"SET key:{{n}} {MESSAGE}",
+                      bench.fleet.server("redis", everywhere.server, APPENDONLY="yes")))
+    for label, scheme, port, command, server in tries:
+        bench.progress(label)
+        result = bench.clients.load(["-c", 64, "--command", command, "--numbers", 1000000, "-d",
+                                     f"{3 if bench.plan.quick else 10}s"],
+                                    f"{scheme}://127.0.0.1:{server.ports[port]}", server.pid)
+        finding.raw[label] = result
+        rows.append([label, number(result["per_second"], 0), number(result["per_second"] / alone),
+                     f"{result['latency']['p50'] / 1000:.1f}", f"{result['latency']['p99'] / 1000:.1f}"])
+    finding.table(["what", "writes/s", "× one by one", "p50 ms", "p99 ms"], rows)
+
+
+def syncs_per_second(folder):
+    """How often this disk syncs an appended 100 bytes in a second."""
+    path = os.path.join(folder, "log")
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        count, end = 0, time.monotonic() + 2
+        began = time.monotonic()
+        while time.monotonic() < end:
+            os.write(descriptor, MESSAGE.encode())
+            os.fdatasync(descriptor)
+            count += 1
+        return count / (time.monotonic() - began)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,190 @@
+"""What happens inside a server: system calls, instructions, memory."""
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+from . import processes
+from .cases import case
+from .results import number
+
+SHAPES = (("keep-alive", ["-c", 64]), ("a connection each", ["-c", 64, "-1"]), ("pipelined × 16", ["-c", 64, "-p", 16]))
+
+
+def url_of(server, contender):
+    return f"http://127.0.0.1:{server.ports[contender.port]}/1k.html"
+
+
+@case("syscalls", "System calls a request", quick=True)
+def syscalls(bench, finding):
+    """Counted by the kernel's tracepoints while the server runs at full speed (perf), or by strace,
+    which slows it so much that it batches differently."""
+    by_perf = can_trace()
+    if not by_perf and shutil.which("strace") is None:
+        return finding.note("Neither perf's tracepoints nor strace can be used here.")
+    count = by_tracepoints if by_perf else by_strace
+    rows = []
+    for shape, arguments in SHAPES:
+        for contender in bench.contenders("preforkd", "nginx", "nginx deferred", "h2o", "lighttpd", "haproxy", "floor",
+                                          "floor deferred"):
+            if "deferred" in contender.label and "-1" not in arguments:
+                continue
+            bench.progress(f"{shape}: {contender.label}")
+            server = bench.start(contender)
+            calls, answered = count(bench, server, url_of(server, contender), arguments)
+            if not answered:
+                continue
+            each = {name: total / answered for name, total in calls.items() if total / answered >= 0.005}
+            finding.raw[f"{contender.label}, {shape}"] = {"answered": answered, **calls}
+            rows.append([shape, contender.label, number(sum(calls.values()) / answered),
+                         ", ".join(f"{name} {value:.2f}" for name, value in sorted(each.items(), key=lambda x: -x[1]))])
+    finding.table(["shape", "server", "calls/request", "which"], rows,
+                  "By perf stat, tracepoints syscalls:sys_enter_*." if by_perf else "By strace -c -f.")
+
+
+WATCHED = ("accept accept4 recvfrom recvmsg read readv pread64 sendto sendmsg write writev sendfile close shutdown "
+           "epoll_wait epoll_pwait epoll_ctl openat openat2 newfstatat statx setsockopt ioctl fcntl timerfd_settime futex "
+           "clock_gettime io_uring_enter mmap munmap madvise brk").split()
+
+
+def tracepoints():
+    """Those of the watched calls that this kernel has, as events for perf; sendfile is sendfile64 there."""
+    base = "/sys/kernel/tracing/events/syscalls"
+    base = base if os.path.isdir(base) else "/sys/kernel/debug/tracing/events/syscalls"
+    names = ["sendfile64" if name == "sendfile" else name for name in WATCHED]
+    return [name for name in names if os.path.isdir(f"{base}/sys_enter_{name}")] if os.access(base, os.R_OK) else names
+
+
+def can_trace():
+    if shutil.which("perf") is None:
+        return False
+    probe = subprocess.run(["perf", "stat", "-e", "syscalls:sys_enter_recvfrom", "true"], capture_output=True, check=False)
+    return probe.returncode == 0
+
+
+def by_tracepoints(bench, server, url, arguments):
+    with tempfile.NamedTemporaryFile(mode="r", suffix=".perf") as out:
+        events = [word for name in tracepoints() for word in ("-e", f"syscalls:sys_enter_{name}")]
+        pids = ",".join(map(str, processes.tree(server.pid)))
+        perf = subprocess.Popen(["perf", "stat", "-x,", "-o", out.name, "-p", pids, *events],
+                                stderr=subprocess.DEVNULL)
+        time.sleep(0.5)  # until it has attached
+        result = bench.clients.load([*arguments, "-d", "1s"], url, server.pid)
+        perf.send_signal(signal.SIGINT)
+        perf.wait(10)
+        calls = {}
+        for line in out:
+            fields = line.split(",")
+            if len(fields) > 3 and fields[0].isdigit() and int(fields[0]):
+                calls[fields[2].replace("syscalls:sys_enter_", "")] = int(fields[0])
+    return calls, result["answered"]
+
+
+def by_strace(bench, server, url, arguments):
+    with tempfile.NamedTemporaryFile(mode="r", suffix=".strace") as out:
+        pids = [word for pid in processes.tree(server.pid) for word in ("-p", str(pid))]
+        strace = subprocess.Popen(["strace", "-f", "-c", "-o", out.name, *pids], stderr=subprocess.DEVNULL)
+        time.sleep(0.5)  # until it has attached
+        result = bench.clients.load([*arguments, "-d", "1s"], url, server.pid)
+        strace.send_signal(signal.SIGINT)
+        strace.wait(10)
+        calls = {}
+        for line in out:
+            fields = line.split()
+            if len(fields) >= 5 and re.fullmatch(r"[\d.]+", fields[0]) and fields[-1] != "total":
+                calls[fields[-1]] = int(fields[3])
+    return calls, result["answered"]
+
+
+@case("instructions", "User-space instructions a request")
+def instructions(bench, finding):
+    """Counted by valgrind's callgrind: 12,000 requests less 2,000, divided by 10,000, so that start-up
+    cancels. Exact to a few parts in a thousand, whatever else the machine does."""
+    if shutil.which("valgrind") is None:
+        return finding.note("valgrind is not installed.")
+    from .cases_cost import BROWSER
+    rows = []
+    for shape, arguments in (("keep-alive", []), ("browser's header", BROWSER), ("a connection each", ["-1"])):
+        for contender in bench.contenders("preforkd", "nginx", "h2o", "lighttpd", "haproxy", "floor"):
+            bench.progress(f"{shape}: {contender.label}")
+            few, many = (callgrind(bench, contender, arguments, requests) for requests in (2000, 12000))
+            if few is None or many is None:
+                finding.note(f"{contender.label} does not run under callgrind here.")
+                continue
+            finding.raw[f"{contender.label}, {shape}"] = (many - few) / 10000
+            rows.append([shape, contender.label, number((many - few) / 10000, 0)])
+    finding.table(["shape", "server", "instructions/request"], rows)
+
+
+def callgrind(bench, contender, arguments, requests):
+    """Instructions of a server's whole life with so many requests; None if it can't be had."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)  # a worker that has changed its user writes its counts here
+        prefix = ("valgrind", "--tool=callgrind", "--vgdb=no", "--trace-children=yes",
+                  f"--callgrind-out-file={folder}/%p", f"--log-file={folder}/%p.log")
+        settings = {**dict(contender.settings), "PREFIX": prefix, "PATIENCE": 60, "RUN_NUMBER": requests}
+        if contender.server == "preforkd":
+            settings["EXTRA"] = "sandbox = off"
+        try:
+            server = bench.fleet.server(contender.server, **settings)
+        except Exception as error:  # told in the report; the case goes on with the others
+            bench.progress(str(error))
+            return None
+        try:
+            result = bench.clients.load([*arguments, "-c", 32, "-n", requests, "-d", "120s", "--timeout", "60s"],
+                                        url_of(server, contender))
+        finally:
+            bench.fleet.forget(server)
+        total = 0
+        for name in os.listdir(folder):
+            if name.endswith(".log"):
+                with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as file:
+                    total += sum(int(count) for count in re.findall(r"Collected : (\d+)", file.read()))
+        return total if total and result["answered"] == requests else None
+
+
+@case("idle", "Memory of an idle connection", quick=True)
+def idle(bench, finding):
+    """Connections that have had one answer and now wait: how much memory of its own the server holds
+    for each (Private_Dirty of all its processes, before and after)."""
+    import resource
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 1000
+    count = 2000 if bench.plan.quick else min(19000, limit)
+    rows = []
+    for contender in bench.contenders("preforkd", "nginx", "h2o", "lighttpd", "haproxy", "floor"):
+        held = min(count, 9000) if contender.server == "haproxy" else count  # it counts two files for each
+        bench.progress(f"{held:,} connections: {contender.label}")
+        server = bench.start(contender)
+        bench.clients.load(["-c", 50, "-1", "-n", 500, "-d", "10s"], url_of(server, contender))  # warm allocators
+        before = processes.private_bytes(server.pid)
+        after = hold(bench, url_of(server, contender), held, server)
+        if after is None:
+            finding.note(f"{contender.label} did not take {held:,} connections.")
+            continue
+        finding.raw[contender.label] = {"connections": held, "before": before, "after": after}
+        rows.append([contender.label, f"{held:,}", number(before / 1024, 0), number(after / 1024, 0),
+                     number((after - before) / held, 0)])
+    finding.table(["server", "connections", "KiB before", "KiB with them", "bytes/connection"], rows)
+
+
+def hold(bench, url, count, server):
+    """Private memory of the server while `count` connections are open and idle; None if they can't be."""
+    client = bench.clients.begin(["-c", count, "--think", "1h", "-d", "120s", "--timeout", "30s", "--announce"], url)
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            line = client.stderr.readline()
+            if line.startswith("connected") or not line:
+                break
+        if not line.startswith("connected"):
+            return None
+        time.sleep(1)
+        return processes.private_bytes(server.pid)
+    finally:
+        client.send_signal(signal.SIGINT)
+        result = bench.clients.end(client, 60)
+        if result["failed"]:
+            bench.progress(f"{result['failed']} of {count} connections failed")

@@ -1,0 +1,92 @@
+"""Rounds that go A B C A B C, so that a disturbance hits all alike, and what is made of them."""
+import statistics
+import time
+from dataclasses import dataclass, field
+
+QUIET = 0.10  # a sample is taken again while others keep more than so many CPUs busy
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One server in one of its ways of being set up."""
+    label: str
+    server: str
+    port: str = "PORT"
+    settings: tuple = ()  # (name, value) pairs
+
+    @property
+    def family(self):
+        return self.label.split()[0]
+
+
+@dataclass
+class Samples:
+    """Everything that was measured in one series of rounds."""
+    rounds: int
+    by_label: dict = field(default_factory=dict)
+
+    def add(self, label, sample):
+        self.by_label.setdefault(label, []).append(sample)
+
+    def labels(self):
+        return list(self.by_label)
+
+    def values(self, label, key):
+        return [sample[key] for sample in self.by_label[label]]
+
+    def median(self, label, key):
+        return statistics.median(self.values(label, key))
+
+    def spread(self, label, key):
+        values = self.values(label, key)
+        return min(values), max(values)
+
+    def total(self, label, key):
+        return sum(self.values(label, key))
+
+    def ratio(self, label, base, key):
+        """Median over the rounds of the ratio inside one round: what disturbs a whole round cancels."""
+        pairs = zip(self.values(label, key), self.values(base, key))
+        return statistics.median(a / b for a, b in pairs if b > 0) if base in self.by_label else None
+
+    def best(self, family, key):
+        """The label of that family with the smallest median."""
+        labels = [label for label in self.by_label if label.split()[0] == family]
+        return min(labels, key=lambda label: self.median(label, key)) if labels else None
+
+    def foreign(self):
+        """Median and maximum of the CPUs that others kept busy."""
+        values = [sample["foreign"] for samples in self.by_label.values() for sample in samples]
+        return (statistics.median(values), max(values)) if values else (0.0, 0.0)
+
+
+def take(bench, server, contender, arguments, path, seconds, scheme="http"):
+    """One sample; up to twice again while somebody else uses the machine and there is time left for
+    that. The quietest counts."""
+    url = f"{scheme}://127.0.0.1:{server.ports[contender.port]}{path}"
+    best = None
+    for _ in range(3):
+        began = time.monotonic()
+        sample = bench.clients.load([*arguments, "-d", f"{seconds}s"], url, server.pid)
+        if best is not None:
+            bench.retry_seconds -= time.monotonic() - began
+        if best is None or sample["foreign"] < best["foreign"]:
+            best = sample
+        if best["foreign"] <= QUIET or bench.retry_seconds <= 0:
+            break
+    return best
+
+
+def interleave(bench, contenders, arguments, path_of, scheme="http", rounds=None, seconds=None):
+    """Measures every contender in each round. `path_of(contender)` is what is asked for."""
+    rounds, seconds = rounds or bench.plan.rounds, seconds or bench.plan.seconds
+    samples = Samples(rounds)
+    servers = bench.start_all(contenders)
+    contenders = list(servers)
+    for one in contenders:
+        take(bench, servers[one], one, arguments, path_of(one), 0.3, scheme)  # warm
+    for number in range(rounds):
+        for one in contenders:
+            bench.progress(f"round {number + 1} of {rounds}: {one.label}")
+            samples.add(one.label, take(bench, servers[one], one, arguments, path_of(one), seconds, scheme))
+    return samples

@@ -1,0 +1,106 @@
+"""Writes down what was found: report.md with its plots beside it, and report.html in one piece."""
+import os
+from html import escape
+
+from .results import Table
+
+STYLE = """
+:root { color-scheme: light dark; --ink: #1d1d1f; --paper: #fbfbfa; --line: #d8d8d4; --soft: #f0f0ec; --warn: #9a3b00; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e8e8e4; --paper: #17181a; --line: #3a3b3d; --soft: #222426; --warn: #ffb27a; } }
+body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
+       max-width: 64rem; margin: 0 auto; padding: 1rem 1.2rem 4rem; }
+h1 { font-size: 1.7rem; } h2 { font-size: 1.25rem; margin-top: 3rem; border-top: 1px solid var(--line); padding-top: 1rem; }
+table { border-collapse: collapse; font-size: .86rem; display: block; overflow-x: auto; margin: .8rem 0;
+        font-variant-numeric: tabular-nums; }
+th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
+th { background: var(--soft); } th:first-child, td:first-child, td.words { text-align: left; }
+tr.own td { font-weight: 600; } caption, .caption { font-size: .82rem; opacity: .8; text-align: left; }
+svg { max-width: 100%; height: auto; border: 1px solid var(--line); border-radius: 6px; }
+.warn { color: var(--warn); } pre { background: var(--soft); padding: .8rem; overflow-x: auto; font-size: .8rem; }
+nav a { margin-right: .8rem; white-space: nowrap; } details { margin: .5rem 0; }
+"""
+
+
+def is_words(cell):
+    return any(letter.isalpha() for letter in cell) and not cell[:1].isdigit()
+
+
+def markdown_table(table):
+    rows = [table.columns, ["---" if i == 0 else "---:" for i in range(len(table.columns))], *table.rows]
+    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    return "\n".join(lines) + (f"\n\n{table.caption}" if table.caption else "")
+
+
+def html_table(table):
+    head = "".join(f"<th>{escape(name)}</th>" for name in table.columns)
+    body = ""
+    for row in table.rows:
+        own = ' class="own"' if row[0].startswith("preforkd") else ""
+        body += f"<tr{own}>" + "".join(
+            f'<td{" class=words" if is_words(cell) else ""}>{escape(cell)}</td>' for cell in row) + "</tr>"
+    caption = f'<p class="caption">{escape(table.caption)}</p>' if table.caption else ""
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{caption}"
+
+
+class Report:
+    """`facts`: (name, value) pairs about the machine and the run."""
+
+    def __init__(self, title, facts, findings, configurations, commands):
+        self.title, self.facts, self.findings = title, facts, findings
+        self.configurations, self.commands = configurations, commands
+
+    def write(self, folder, name="report"):
+        """Writes NAME.html, NAME.md and NAME-plots/ into `folder`; returns the two files' names."""
+        os.makedirs(folder, exist_ok=True)
+        plots = f"{name}-plots"
+        os.makedirs(os.path.join(folder, plots), exist_ok=True)
+        for finding in self.findings:
+            for part in finding.parts:
+                if not isinstance(part, Table):
+                    self._save(os.path.join(folder, plots, part.name + ".svg"), part.svg)
+        files = [os.path.join(folder, name + ".html"), os.path.join(folder, name + ".md")]
+        self._save(files[0], self._html())
+        self._save(files[1], self._markdown(plots))
+        return files
+
+    @staticmethod
+    def _save(path, text):
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def _markdown(self, plots):
+        out = [f"# {self.title}", markdown_table(Table(["what", "value"], self.facts))]
+        for finding in self.findings:
+            out.append(f"## {finding.title}\n\n`bench/run {finding.name}`: {finding.about}")
+            if finding.disturbed:
+                out.append(f"**Disturbed:** {finding.disturbed}.")
+            for part in finding.parts:
+                out.append(markdown_table(part) if isinstance(part, Table) else
+                           f"![{part.name}]({plots}/{part.name}.svg)")
+            out += [f"- {note}" for note in finding.notes]
+        out.append("## Commands\n\n```\n" + "\n".join(self.commands) + "\n```")
+        out.append("## Configurations")
+        for name, (command, text) in self.configurations:
+            out.append(f"### {name}\n\n`{command}`" + (f"\n\n```\n{text.rstrip()}\n```" if text else ""))
+        return "\n\n".join(out) + "\n"
+
+    def _html(self):
+        navigation = "".join(f'<a href="#{one.name}">{escape(one.title)}</a>' for one in self.findings)
+        body = [f"<h1>{escape(self.title)}</h1>", html_table(Table(["what", "value"], self.facts)),
+                f"<nav>{navigation}</nav>"]
+        for finding in self.findings:
+            body.append(f'<h2 id="{finding.name}">{escape(finding.title)}</h2>'
+                        f"<p><code>bench/run {finding.name}</code>: {escape(finding.about)}</p>")
+            if finding.disturbed:
+                body.append(f'<p class="warn"><strong>Disturbed:</strong> {escape(finding.disturbed)}.</p>')
+            body += [html_table(part) if isinstance(part, Table) else f"<p>{part.svg}</p>" for part in finding.parts]
+            if finding.notes:
+                body.append("<ul>" + "".join(f"<li>{escape(note)}</li>" for note in finding.notes) + "</ul>")
+        body.append("<h2>Commands</h2><pre>" + escape("\n".join(self.commands)) + "</pre><h2>Configurations</h2>")
+        body += [f"<details><summary>{escape(name)}</summary><p><code>{escape(command)}</code></p>"
+                 f"<pre>{escape(text)}</pre></details>" for name, (command, text) in self.configurations]
+        return ('<!doctype html><html lang="en"><head><meta charset="utf-8">'
+                '<meta name="viewport" content="width=device-width, initial-scale=1">'
+                f"<title>{escape(self.title)}</title><style>{STYLE}</style></head><body>" + "\n".join(body)
+                + "</body></html>\n")
