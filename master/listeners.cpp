@@ -1,33 +1,261 @@
 #include "master/listeners.hpp"
-#include <sys/socket.h>
-#include "shared/result.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <optional>
+
+#include "master/address_holder.hpp"
+#include "master/folders.hpp"
+#include "shared/exit_code.hpp"
+#include "shared/syscalls.hpp"
+#include "shared/types.hpp"
+
 namespace preforkd::master {
-ListenerSet ListenerSet::rebind(const Config& candidate, const std::vector<ServiceSpec>&) const {
-    ListenerSet next;
-    for (auto& section : candidate.listeners)
-        for (auto& address : section.addresses) {
-            bool kept = false;
-            for (auto& o : all_)
-                if (o.address == address) {
-                    auto c = o;
-                    c.section = section.name;
-                    next.all_.push_back(c);
-                    kept = true;
-                }
-            if (kept) continue;
-            auto fd = std::make_shared<UniqueFd>(
-                ::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-            int one = 1;
-            ::setsockopt(fd->get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-            if (::bind(fd->get(), address.get(), address.length) < 0 ||
-                ::listen(fd->get(), 4096) < 0)
-                throw StartupError(1, "bind " + address.text + ": " + last_error().message());
-            sockaddr_storage s{};
-            socklen_t l = sizeof s;
-            ::getsockname(fd->get(), reinterpret_cast<sockaddr*>(&s), &l);
-            next.all_.push_back(
-                {section.name, address, fd, make_address(reinterpret_cast<sockaddr*>(&s), l).text});
-        }
-    return next;
+namespace {
+
+constexpr int first_passed_fd = 3;  // SD_LISTEN_FDS_START
+constexpr seconds orphan_patience{1};
+constexpr milliseconds orphan_retry{20};
+
+int first_free_port() {
+    int port = 1024;
+    std::ifstream("/proc/sys/net/ipv4/ip_unprivileged_port_start") >> port;
+    return port;
 }
+
+ListenerOptions options_for(const ListenSection& section,
+                            const std::vector<ServiceSpec>& services) {
+    ListenerOptions options;
+    options.backlog = section.backlog;
+    for (const ServiceSpec& service : services)
+        if (service.name == section.service)
+            options.client_speaks_first = service.client_speaks_first;
+    return options;
+}
+
+/// Whether the kernel counts both as one address. Source: ip(7), INADDR_ANY.
+bool overlap(const Address& one, const Address& other) {
+    if (one.is_unix() || one.family() != other.family() || one.port() != other.port()) return false;
+    return one == other || one.is_wildcard() || other.is_wildcard();
+}
+
+/// What is wrong, and what to do about it.
+std::pair<std::string, std::string> explain(const Address& address, const error_code& error) {
+    switch (error.value()) {
+        case EADDRINUSE:
+            return {"in use by " + find_holder(address).text, "stop it, or choose another address"};
+        case EEXIST:
+            return {"there is something else than a socket at this path",
+                    "remove it, or choose another path"};
+        case EACCES:
+        case EPERM:
+            if (address.is_unix() || address.port() >= first_free_port())
+                return {error.message(), "start as root, or choose an address that you may use"};
+            return {error.message(),
+                    fmt::format("ports below {} need root or CAP_NET_BIND_SERVICE: start as root, "
+                                "or choose a port from {} up",
+                                first_free_port(), first_free_port())};
+        case EADDRNOTAVAIL:
+            return {"no interface of this machine has this address",
+                    "see `ip address`, or listen on * for all of them"};
+        case EAFNOSUPPORT:
+            return {"IPv6 is switched off in this kernel", "remove the address"};
+        case EMFILE:
+            return {error.message(), "raise the limit (ulimit -n, LimitNOFILE=)"};
+        default:
+            return {error.message(), ""};
+    }
+}
+
+/// Until one of `processes` ends or a moment has passed: a worker closes its listeners before it
+/// ends, and nothing tells of that.
+void wait_a_moment(const std::vector<Pid>& processes) {
+    std::vector<UniqueFd> pidfds;
+    std::vector<pollfd> waited;
+    for (const Pid pid : processes)
+        if (auto pidfd = open_pidfd(pid)) {
+            waited.push_back({pidfd->get(), POLLIN, 0});
+            pidfds.push_back(std::move(*pidfd));
+        }
+    (void)::poll(waited.data(), waited.size(), static_cast<int>(orphan_retry.count()));
+}
+
+Result<Listener> open_when_orphans_leave(const Address& address, const ListenerOptions& options,
+                                         std::string_view program) {
+    if (program.empty()) return Listener::open(address, options);
+    const TimePoint deadline = Clock::now() + orphan_patience;
+    for (;;) {
+        auto listener = Listener::open(address, options);
+        if (listener || listener.error() != boost::system::errc::address_in_use) return listener;
+        // Nobody listens there any more: the orphan left between our trying and our looking.
+        const AddressHolder holder = find_holder(address);
+        const auto orphans = orphans_among(holder, program);
+        const bool may_become_free = !holder.is_listening || !orphans.empty();
+        if (!may_become_free || Clock::now() >= deadline) return listener;
+        wait_a_moment(orphans);
+    }
+}
+
+}  // namespace
+
+/// Collects the sockets of one configuration, and what can't be had.
+class ListenerSet::Opening {
+  public:
+    /// `running`: keep its sockets. `program`: wait for its orphans; empty: for nobody.
+    Opening(const ListenerSet* running, std::string_view program)
+        : running_(running), program_(program) {}
+
+    void take_passed(int count) {
+        for (int fd = first_passed_fd; fd < first_passed_fd + count; ++fd) {
+            auto listener = Listener::adopt(UniqueFd(fd));
+            if (listener)
+                passed_.push_back(std::make_shared<const Listener>(std::move(*listener)));
+            else
+                set_.notices_.push_back(fmt::format(
+                    "descriptor {} that the service manager passed (LISTEN_FDS) is no listening "
+                    "stream socket; closed",
+                    fd));
+        }
+    }
+
+    void add_all(const Config& config, const std::vector<ServiceSpec>& services) {
+        for (const ListenSection& section : config.listeners)
+            for (std::size_t index = 0; index < section.addresses.size(); ++index)
+                add(section, index, options_for(section, services));
+    }
+
+    ListenerSet finish() {
+        if (!faults_.empty()) throw StartupError(exit_code_, to_string(faults_));
+        for (const auto& unused : passed_)
+            set_.notices_.push_back(
+                fmt::format("the service manager passed a socket for {} (LISTEN_FDS), which no "
+                            "listener has as its address; closed",
+                            unused->address().text));
+        return std::move(set_);
+    }
+
+  private:
+    void add(const ListenSection& section, std::size_t index, ListenerOptions options) {
+        const Address& address = section.addresses[index];
+        std::shared_ptr<const Listener> listener = take_running(section.name, address);
+        if (!listener) listener = take_passed(address);
+        if (!listener) listener = open_new(section, index, options);
+        if (listener)
+            set_.entries_.push_back({section.name, address.text, options, std::move(listener)});
+    }
+
+    /// The running socket for that address. Ports that the kernel chose stay with their section;
+    /// several of one section stay in order.
+    std::shared_ptr<const Listener> take_running(std::string_view section, const Address& address) {
+        if (running_ == nullptr) return nullptr;
+        const bool is_chosen = !address.is_unix() && address.port() == 0;
+        for (const Entry& entry : running_->entries_)
+            if (entry.configured == address.text && !is_taken(entry) &&
+                (entry.section == section || !is_chosen))
+                return entry.listener;
+        return nullptr;
+    }
+
+    [[nodiscard]] bool is_taken(const Entry& running) const {
+        return std::any_of(set_.entries_.begin(), set_.entries_.end(),
+                           [&](const Entry& entry) { return entry.listener == running.listener; });
+    }
+
+    std::shared_ptr<const Listener> take_passed(const Address& address) {
+        const auto found = std::find_if(passed_.begin(), passed_.end(), [&](const auto& listener) {
+            return listener->address() == address;
+        });
+        if (found == passed_.end()) return nullptr;
+        auto listener = *found;
+        passed_.erase(found);
+        return listener;
+    }
+
+    std::shared_ptr<const Listener> open_new(const ListenSection& section, std::size_t index,
+                                             ListenerOptions options) {
+        const Address& address = section.addresses[index];
+        options.beside_our_own = is_covered_by_our_own(address);
+        try {
+            if (address.is_unix())
+                require_safe_folder_of(address.text.substr(address.text.find(':') + 1), "socket");
+        } catch (const StartupError& error) {
+            report(section, index, error.what(), "");
+            return nullptr;
+        }
+        auto listener = open_when_orphans_leave(address, options, program_);
+        if (listener) return std::make_shared<const Listener>(std::move(*listener));
+        if (listener.error() == boost::system::errc::permission_denied)
+            exit_code_ = exit_no_privilege;
+        const auto [what, hint] = explain(address, listener.error());
+        report(section, index, what, hint);
+        return nullptr;
+    }
+
+    /// From 127.0.0.1:80 to *:80 by a reload: our own socket is no reason to refuse.
+    [[nodiscard]] bool is_covered_by_our_own(const Address& address) const {
+        if (running_ == nullptr) return false;
+        const auto& entries = running_->entries_;
+        return std::any_of(entries.begin(), entries.end(), [&](const Entry& entry) {
+            return overlap(entry.listener->address(), address);
+        });
+    }
+
+    void report(const ListenSection& section, std::size_t index, std::string_view what,
+                std::string hint) {
+        Fault fault;
+        const auto& origins = section.origins.of_address;
+        if (index < origins.size()) fault.origin = origins[index];
+        fault.section = "listen." + section.name;
+        fault.what = fmt::format("can't listen on {}: {}", section.addresses[index].text, what);
+        fault.hint = std::move(hint);
+        faults_.push_back(std::move(fault));
+    }
+
+    const ListenerSet* running_;
+    std::string_view program_;
+    std::vector<std::shared_ptr<const Listener>> passed_;
+    ListenerSet set_;
+    Faults faults_;
+    int exit_code_ = exit_failure;
+};
+
+ListenerSet ListenerSet::open(const Config& config, const std::vector<ServiceSpec>& services,
+                              int passed, std::string_view program) {
+    Opening opening(nullptr, program);
+    opening.take_passed(passed);
+    opening.add_all(config, services);
+    return opening.finish();
+}
+
+ListenerSet ListenerSet::rebind(const Config& config,
+                                const std::vector<ServiceSpec>& services) const {
+    Opening opening(this, {});
+    opening.add_all(config, services);
+    return opening.finish();
+}
+
+void ListenerSet::take_into_service() const noexcept {
+    // They listen already, and on a listening socket neither can fail.
+    for (const Entry& entry : entries_) (void)entry.listener->apply(entry.options);
+}
+
+std::vector<const UniqueFd*> ListenerSet::sockets_of(std::string_view section) const {
+    std::vector<const UniqueFd*> sockets;
+    for (const Entry& entry : entries_)
+        if (entry.section == section) sockets.push_back(&entry.listener->socket());
+    return sockets;
+}
+
+std::vector<std::pair<std::string, std::string>> ListenerSet::addresses() const {
+    std::vector<std::pair<std::string, std::string>> addresses;
+    for (const Entry& entry : entries_)
+        addresses.emplace_back(entry.section, entry.listener->address().text);
+    return addresses;
+}
+
 }  // namespace preforkd::master

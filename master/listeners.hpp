@@ -1,38 +1,58 @@
 #pragma once
+
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
+
+#include "master/listener.hpp"
 #include "shared/config.hpp"
-#include "shared/unique_fd.hpp"
+#include "shared/service_spec.hpp"
+
 namespace preforkd::master {
+
+/// The listening sockets of one configuration. Those that two configurations have in common are
+/// shared by their sets and close with the last of them: dropping the newer set abandons a reload,
+/// dropping the older one completes it.
 class ListenerSet {
   public:
-    struct One {
-        std::string section;
-        Address address;
-        std::shared_ptr<UniqueFd> fd;
-        std::string bound;
-    };
-    static ListenerSet open(const Config& c, const std::vector<ServiceSpec>&, int,
-                            const std::string&) {
-        ListenerSet none;
-        return none.rebind(c, {});
-    }
-    ListenerSet rebind(const Config& candidate, const std::vector<ServiceSpec>&) const;
-    std::vector<const UniqueFd*> sockets_of(const std::string& name) const {
-        std::vector<const UniqueFd*> r;
-        for (auto& o : all_)
-            if (o.section == name) r.push_back(o.fd.get());
-        return r;
-    }
-    std::vector<std::pair<std::string, std::string>> addresses() const {
-        std::vector<std::pair<std::string, std::string>> r;
-        for (auto& o : all_) r.emplace_back(o.section, o.bound);
-        return r;
-    }
+    /// Opens every address of `config`, taking those of the `passed` sockets (from descriptor 3 up,
+    /// see sd_listen_fds(3)) that fit and closing the rest with a notice. An address that a worker
+    /// of `program` holds whose master has died is waited for, at most a second.
+    /// Throws StartupError with every fault: exit 4 if a privilege is missing, else 1.
+    [[nodiscard]] static ListenerSet open(const Config& config,
+                                          const std::vector<ServiceSpec>& services, int passed,
+                                          std::string_view program);
+
+    /// The set for another configuration: keeps the sockets of this one whose addresses stay, opens
+    /// what is new, changes nothing in this one. Throws StartupError as open() does.
+    [[nodiscard]] ListenerSet rebind(const Config& config,
+                                     const std::vector<ServiceSpec>& services) const;
+
+    /// Gives the sockets that were kept the backlog and the deferral of this set's configuration.
+    void take_into_service() const noexcept;
+
+    /// Those of section [listen.NAME], in the order of its addresses.
+    [[nodiscard]] std::vector<const UniqueFd*> sockets_of(std::string_view section) const;
+
+    /// Section and address of each socket, with the ports that the kernel chose.
+    [[nodiscard]] std::vector<std::pair<std::string, std::string>> addresses() const;
+
+    /// What a person should know: one sentence each.
+    [[nodiscard]] const std::vector<std::string>& notices() const noexcept { return notices_; }
 
   private:
-    std::vector<One> all_;
+    struct Entry {
+        std::string section;
+        std::string configured;  ///< the address as the configuration has it, port 0 included
+        ListenerOptions options;
+        std::shared_ptr<const Listener> listener;
+    };
+    class Opening;
+
+    std::vector<Entry> entries_;
+    std::vector<std::string> notices_;
 };
+
 }  // namespace preforkd::master

@@ -283,6 +283,7 @@ void Master::perform(const action::Exit& exit) {
 /// From here on `generation` is what the master itself goes by.
 void Master::take_into_service(Generation generation) {
     deployments_.erase(deployments_.begin(), deployments_.find(generation));
+    in_service().listeners.take_into_service();
     take_logs_into_use();
     log_.set_threshold(in_service().config.log_level);
     for (const auto& [name, address] : in_service().listeners.addresses())

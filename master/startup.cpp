@@ -116,7 +116,8 @@ int serve(const LoadRequest& request, const Inheritance& inheritance) {
 
     const Logger log(deployment.logs.error.get(), deployment.logs.error_style,
                      deployment.config.log_level, request.program);
-    for (const auto* notices : {&inheritance.notices, &identity.notices})
+    for (const auto* notices :
+         {&inheritance.notices, &identity.notices, &deployment.listeners.notices()})
         for (const std::string& notice : *notices) log.warning(notice);
 
     ::umask(deployment.config.umask.bits);

@@ -1,0 +1,146 @@
+#include "master/listener.hpp"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+namespace preforkd::master {
+namespace {
+
+constexpr int defer_seconds = 1;
+
+error_code set_option(const UniqueFd& socket, int level, int name, int value) noexcept {
+    if (::setsockopt(socket.get(), level, name, &value, sizeof value) < 0) return last_error();
+    return {};
+}
+
+Result<UniqueFd> make_socket(int family) noexcept {
+    UniqueFd socket(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    if (!socket.is_open()) return last_error();
+    return socket;
+}
+
+error_code bind_to(const UniqueFd& socket, const Address& address) noexcept {
+    if (::bind(socket.get(), address.get(), address.length) < 0) return last_error();
+    return {};
+}
+
+error_code bind_tcp(const UniqueFd& socket, const Address& address,
+                    const ListenerOptions& options) noexcept {
+    if (const auto error = set_option(socket, SOL_SOCKET, SO_REUSEADDR, 1)) return error;
+    if (address.family() == AF_INET6)  // so that *:80 and [::]:80 can stand side by side
+        if (const auto error = set_option(socket, IPPROTO_IPV6, IPV6_V6ONLY, 1)) return error;
+    // Accepted sockets inherit it: one call here instead of one per connection.
+    if (const auto error = set_option(socket, IPPROTO_TCP, TCP_NODELAY, 1)) return error;
+    const auto share = [&] { return set_option(socket, SOL_SOCKET, SO_REUSEPORT, 1); };
+    if (options.beside_our_own)
+        if (const auto error = share()) return error;
+    if (const auto error = bind_to(socket, address)) return error;
+    // Only after bind(2): with it before, "address in use" would never be said to two programs of
+    // one user, and they would share the clients. It may be set at any time before listen(2).
+    return share();
+}
+
+/// Whether the socket at the path of `address` has nobody behind it any more.
+bool is_stale(const Address& address) noexcept {
+    const auto probe = make_socket(AF_UNIX);
+    if (!probe) return false;
+    return ::connect(probe->get(), address.get(), address.length) < 0 && errno == ECONNREFUSED;
+}
+
+const char* path_of(const Address& address) noexcept {
+    return reinterpret_cast<const sockaddr_un&>(address.storage).sun_path;
+}
+
+error_code remove_stale(const Address& address) noexcept {
+    struct stat found {};
+    if (::lstat(path_of(address), &found) < 0) {
+        if (errno == ENOENT) return {};
+        return last_error();
+    }
+    if (!S_ISSOCK(found.st_mode)) return {EEXIST, boost::system::system_category()};
+    if (!is_stale(address)) return {EADDRINUSE, boost::system::system_category()};
+    if (::unlink(path_of(address)) < 0) return last_error();
+    return {};
+}
+
+error_code bind_unix(const UniqueFd& socket, const Address& address) noexcept {
+    if (const auto error = remove_stale(address)) return error;
+    // Connecting takes write permission on the path. Who may come near is its folder's business.
+    const mode_t before = ::umask(0111);
+    const error_code error = bind_to(socket, address);
+    ::umask(before);
+    return error;
+}
+
+}  // namespace
+
+Result<Listener> Listener::open(const Address& address, const ListenerOptions& options) {
+    auto socket = make_socket(address.family());
+    if (!socket) return socket.error();
+    Listener listener(std::move(*socket), address);
+    const error_code failed = address.is_unix() ? bind_unix(listener.socket_, address)
+                                                : bind_tcp(listener.socket_, address, options);
+    if (failed) return failed;
+    if (address.is_unix()) {
+        struct stat made {};
+        if (::lstat(path_of(address), &made) < 0) return last_error();
+        listener.device_ = made.st_dev;
+        listener.inode_ = made.st_ino;
+    } else if (const error_code error = listener.read_address()) {
+        return error;
+    }
+    if (const error_code error = listener.apply(options)) return error;
+    return listener;
+}
+
+Result<Listener> Listener::adopt(UniqueFd socket) {
+    const auto option = [&](int name) {
+        int value = -1;
+        socklen_t length = sizeof value;
+        return ::getsockopt(socket.get(), SOL_SOCKET, name, &value, &length) < 0 ? -1 : value;
+    };
+    if (option(SO_TYPE) != SOCK_STREAM || option(SO_ACCEPTCONN) != 1)
+        return error_code(EINVAL, boost::system::system_category());
+    const int flags = ::fcntl(socket.get(), F_GETFL);
+    if (flags < 0 || ::fcntl(socket.get(), F_SETFL, flags | O_NONBLOCK) < 0 ||
+        ::fcntl(socket.get(), F_SETFD, FD_CLOEXEC) < 0)
+        return last_error();
+    Listener listener(std::move(socket), Address{});
+    if (const error_code error = listener.read_address()) return error;
+    if (!listener.address_.is_unix())
+        if (const auto error = set_option(listener.socket_, IPPROTO_TCP, TCP_NODELAY, 1))
+            return error;
+    return listener;
+}
+
+Listener::~Listener() {
+    if (!socket_.is_open() || inode_ == 0) return;
+    struct stat now {};
+    if (::lstat(path_of(address_), &now) == 0 && now.st_dev == device_ && now.st_ino == inode_)
+        ::unlink(path_of(address_));
+}
+
+error_code Listener::apply(const ListenerOptions& options) const noexcept {
+    if (!address_.is_unix()) {
+        const int wait = options.client_speaks_first ? defer_seconds : 0;
+        if (const auto error = set_option(socket_, IPPROTO_TCP, TCP_DEFER_ACCEPT, wait))
+            return error;
+    }
+    if (::listen(socket_.get(), static_cast<int>(options.backlog)) < 0) return last_error();
+    return {};
+}
+
+error_code Listener::read_address() noexcept {
+    sockaddr_storage storage{};
+    socklen_t length = sizeof storage;
+    if (::getsockname(socket_.get(), reinterpret_cast<sockaddr*>(&storage), &length) < 0)
+        return last_error();
+    address_ = make_address(reinterpret_cast<sockaddr*>(&storage), length);
+    return {};
+}
+
+}  // namespace preforkd::master

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <utility>
+
+#include "shared/address.hpp"
+#include "shared/result.hpp"
+#include "shared/unique_fd.hpp"
+
+namespace preforkd::master {
+
+/// What a listening socket is to be like beyond its address.
+struct ListenerOptions {
+    unsigned backlog = 0;              ///< connections that may wait to be accepted; listen(2)
+    bool client_speaks_first = false;  ///< defer accepting until data is there, or a second passed
+    /// Bind beside our own listeners whose address covers this one. Else the address must be free.
+    bool beside_our_own = false;
+};
+
+/// A listening socket: non-blocking, close-on-exec, TCP ones with SO_REUSEPORT so that more of ours
+/// can join. Removes the path of a unix socket at its end, if it is still the one it made.
+class Listener {
+  public:
+    /// Binds and listens. A unix socket's path may hold a socket that nobody answers on, which is
+    /// removed; its folder is made if absent; everybody who can reach the path may connect.
+    /// Errors: EADDRINUSE  somebody listens there; EACCES  a port below 1024, or a path;
+    ///         EADDRNOTAVAIL  not an address of this machine; EEXIST  the path is no socket.
+    [[nodiscard]] static Result<Listener> open(const Address& address,
+                                               const ListenerOptions& options);
+
+    /// Takes a listening stream socket that somebody else made, such as the service manager.
+    /// Its path stays theirs. Errors: EINVAL  it isn't one.
+    [[nodiscard]] static Result<Listener> adopt(UniqueFd socket);
+
+    Listener(Listener&& other) noexcept
+        : socket_(std::move(other.socket_)),
+          address_(std::move(other.address_)),
+          device_(other.device_),
+          inode_(std::exchange(other.inode_, 0)) {}
+    Listener& operator=(Listener&&) = delete;
+    ~Listener();
+
+    /// Makes `backlog` and `client_speaks_first` so from now on. Source: listen(2); tcp(7),
+    /// TCP_DEFER_ACCEPT.
+    error_code apply(const ListenerOptions& options) const noexcept;
+
+    [[nodiscard]] const UniqueFd& socket() const noexcept { return socket_; }
+    /// With the port that the kernel chose.
+    [[nodiscard]] const Address& address() const noexcept { return address_; }
+
+  private:
+    Listener(UniqueFd socket, Address address) noexcept
+        : socket_(std::move(socket)), address_(std::move(address)) {}
+
+    error_code read_address() noexcept;
+
+    UniqueFd socket_;
+    Address address_;
+    dev_t device_ = 0;
+    ino_t inode_ = 0;  ///< 0: there is no path of ours
+};
+
+}  // namespace preforkd::master
