@@ -167,6 +167,10 @@ std::vector<KeySpec> listener_keys_for(const std::vector<ServiceSpec>& services)
         if (key.name != "service" || names.empty()) continue;
         key.expected = either_of(names);
         key.example = names.front();
+        key.check = [wanted = key.expected](std::string_view text, const path&) -> CheckedText {
+            if (text.empty()) return {{}, "no value; expected " + wanted};
+            return {std::string(text), {}};
+        };
     }
     return keys;
 }

@@ -32,7 +32,9 @@ std::optional<std::string> checked_value(const Section& section, const Entry& en
 }
 
 Fault missing_key(const Section& section, const KeySpec& key) {
-    return {section.origin, section.title(), fmt::format("the key '{}' is missing", key.name),
+    const bool in_file = section.origin.line > 0;
+    return {section.origin, in_file ? section.title() : std::string(),
+            fmt::format("the key '{}' is missing", key.name),
             fmt::format("add a line such as: {} = {}", key.name,
                         key.example.empty() ? key.expected : key.example)};
 }
