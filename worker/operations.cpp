@@ -134,10 +134,11 @@ bool Write::advance() {
     if (session.broken()) return settle(session.fail(End::reset), succeeded_);
     // Small pieces are gathered; copying a large one would cost more than sending it at once.
     constexpr std::size_t gathered_at_most = 16384;
-    if (bytes_.size() <= gathered_at_most && session.fits_gathered(bytes_.size())) {
+    if (!sending_ && bytes_.size() <= gathered_at_most && session.fits_gathered(bytes_.size())) {
         session.put(std::exchange(bytes_, {}));
         return succeeded_ = true;
     }
+    sending_ = true;
     const Attempt sent = session.send(bytes_);
     if (sent == Attempt::wait) session.keep_if_shared(bytes_);
     return settle(sent, succeeded_);

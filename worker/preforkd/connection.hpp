@@ -161,6 +161,7 @@ class Write final : public Operation {
 
   private:
     std::string_view bytes_;
+    bool sending_ = false;
     bool succeeded_ = false;
 };
 

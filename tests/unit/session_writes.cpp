@@ -1,0 +1,315 @@
+#include <sys/mman.h>
+
+#include "tests/unit/engine_fixture.hpp"
+
+using namespace preforkd;
+using namespace preforkd::test;
+
+namespace {
+
+/// A connection whose client sees each send of the server as a record of its own.
+struct Records {
+    explicit Records(EngineFixture& fixture) {
+        int ends[2];
+        BOOST_REQUIRE(
+            ::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0);
+        client.reset(ends[0]);
+        fixture.engine.adopt(UniqueFd(ends[1]));
+    }
+
+    void send(std::string_view record) const {
+        BOOST_REQUIRE(::send(client.get(), record.data(), record.size(), 0) ==
+                      static_cast<ssize_t>(record.size()));
+    }
+
+    [[nodiscard]] std::vector<std::string> receive() const {
+        std::vector<std::string> records;
+        char chunk[200000];
+        for (;;) {
+            const ssize_t got = ::recv(client.get(), chunk, sizeof chunk, 0);
+            if (got <= 0) return records;
+            records.emplace_back(chunk, static_cast<std::size_t>(got));
+        }
+    }
+
+    UniqueFd client;
+};
+
+task<void> upper_lines(Connection& client) {
+    while (const auto line = co_await client.read_until("\n", 100)) {
+        std::string answer(*line);
+        for (char& letter : answer) letter = static_cast<char>(std::toupper(letter));
+        co_await client.write("<");
+        co_await client.write(answer.substr(0, answer.size() - 1));
+        co_await client.write(">\n");
+    }
+}
+
+task<void> write_for_ever(Connection& client, End& why) {
+    client.send_timeout(seconds(3));
+    const std::string piece(1000, 'x');
+    while (co_await client.write(piece)) {
+    }
+    why = client.why();
+}
+
+UniqueFd file_of(std::string_view text) {
+    UniqueFd file(::memfd_create("file", MFD_CLOEXEC));
+    BOOST_REQUIRE(!write_all(file.get(), text));
+    return file;
+}
+
+std::string pattern(std::size_t size) {
+    std::string text(size, '\0');
+    for (std::size_t i = 0; i < size; ++i) text[i] = static_cast<char>(i * 7 + i / 999);
+    return text;
+}
+
+/// Reads all that the server sends, while it runs.
+std::string receive_all(EngineFixture& fixture, Peer& peer) {
+    std::string all;
+    fixture.run_until([&] {
+        all += peer.receive();
+        return peer.ended() || peer.reset();
+    });
+    return all;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(session_writes)
+
+BOOST_AUTO_TEST_CASE(pipelined_requests_are_answered_with_one_send) {
+    EngineFixture fixture(upper_lines);
+    const Records records(fixture);
+    fixture.settle();
+    records.send("a\nbb\nccc\n");
+    fixture.settle();
+    const auto got = records.receive();
+    BOOST_REQUIRE(got.size() == 1u);
+    BOOST_TEST(got.front() == "<A>\n<BB>\n<CCC>\n");
+}
+
+BOOST_AUTO_TEST_CASE(flush_sends_before_the_next_wait) {
+    EngineFixture fixture([](Connection& client) -> task<void> {
+        client.put("one");
+        co_await client.flush();
+        char* const room = client.prepare(10);
+        std::memcpy(room, "twothree", 8);
+        client.commit(3);
+        BOOST_TEST(client.unsent() == 3u);
+        co_await client.flush();
+        BOOST_TEST(client.unsent() == 0u);
+    });
+    const Records records(fixture);
+    fixture.settle();
+    const auto got = records.receive();
+    BOOST_REQUIRE(got.size() == 2u);
+    BOOST_TEST(got[0] == "one");
+    BOOST_TEST(got[1] == "two");
+}
+
+BOOST_AUTO_TEST_CASE(what_the_service_wrote_last_is_sent_when_it_returns) {
+    EngineFixture fixture([](Connection& client) -> task<void> {
+        client.put("bye\n");
+        co_return;
+    });
+    Peer peer = fixture.connect();
+    fixture.settle();
+    BOOST_TEST(peer.receive() == "bye\n");
+    BOOST_TEST(peer.ended());
+    BOOST_TEST(fixture.engine.session_count() == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(answers_of_connections_that_gather_in_turns_do_not_mix) {
+    std::vector<Connection*> waiting;
+    EngineFixture fixture([&](Connection& client) -> task<void> {
+        waiting.push_back(&client);
+        while (co_await client.fill()) client.consume(client.received().size());
+    });
+    std::vector<Peer> peers;
+    for (int i = 0; i < 3; ++i) peers.push_back(fixture.connect());
+    fixture.settle();
+    for (int round = 0; round < 4; ++round)
+        for (std::size_t i = 0; i < waiting.size(); ++i)
+            waiting[i]->put(std::to_string(i) + std::to_string(round) + " ");
+    for (Peer& peer : peers) peer.send("go");
+    fixture.settle();
+    BOOST_TEST(peers[0].receive() == "00 01 02 03 ");
+    BOOST_TEST(peers[1].receive() == "10 11 12 13 ");
+    BOOST_TEST(peers[2].receive() == "20 21 22 23 ");
+}
+
+BOOST_AUTO_TEST_CASE(pieces_of_every_size_arrive_whole_and_in_order) {
+    const std::string all = pattern(600000);
+    EngineFixture fixture([&](Connection& client) -> task<void> {
+        std::string_view left = all;
+        for (const std::size_t size : {1, 100, 16384, 16385, 65536, 65537, 200000, 3, 70000}) {
+            co_await client.write(left.substr(0, size));
+            left.remove_prefix(size);
+        }
+        client.put(left);
+    });
+    Peer peer = fixture.connect();
+    BOOST_TEST((receive_all(fixture, peer) == all));
+}
+
+BOOST_AUTO_TEST_CASE(a_peer_that_never_reads_makes_the_service_wait) {
+    std::size_t written = 0;
+    EngineFixture fixture([&](Connection& client) -> task<void> {
+        const std::string piece(1000, 'x');
+        while (co_await client.write(piece)) written += piece.size();
+    });
+    Peer peer = fixture.connect();
+    fixture.settle();
+    const std::size_t first = written;
+    BOOST_TEST(first < 2000000u);
+    for (int i = 0; i < 10; ++i) fixture.engine.tick();
+    fixture.settle();
+    BOOST_TEST(written == first);
+    std::string got = peer.receive();
+    fixture.settle();
+    BOOST_TEST(written > first);
+    peer.close();
+    fixture.settle();
+    BOOST_TEST(fixture.engine.session_count() == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(a_peer_that_never_reads_is_given_up_after_the_send_timeout) {
+    End why = End::none;
+    EngineFixture fixture([&](Connection& client) { return write_for_ever(client, why); });
+    const Peer peer = fixture.connect();
+    fixture.settle();
+    for (int i = 0; i < 3; ++i) {
+        fixture.engine.tick();
+        fixture.settle();
+        BOOST_TEST(to_string(why) == "none");
+    }
+    fixture.engine.tick();
+    fixture.settle();
+    BOOST_TEST(to_string(why) == "deadline");
+    BOOST_TEST(fixture.engine.session_count() == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(giving_up_a_peer_that_never_reads_leaves_nothing_in_the_kernel) {
+    End why = End::none;
+    EngineFixture fixture([&](Connection& client) { return write_for_ever(client, why); });
+    Peer peer = Peer::connected_to(fixture.listener);
+    fixture.engine.start_accepting();
+    fixture.run_until([&] { return fixture.engine.session_count() == 1; });
+    // The kernels of both ends may find room for a little more at any time; then it starts anew.
+    for (int i = 0; i < 1000 && fixture.engine.session_count() != 0; ++i) {
+        fixture.engine.tick();
+        fixture.settle();
+    }
+    BOOST_TEST(to_string(why) == "deadline");
+    peer.receive();
+    BOOST_TEST(peer.reset());
+}
+
+BOOST_AUTO_TEST_CASE(a_view_of_received_bytes_can_be_written_back_even_when_that_must_wait) {
+    EngineFixture fixture([](Connection& client) -> task<void> {
+        while (const auto bytes = co_await client.read_some())
+            if (!co_await client.write(*bytes)) co_return;
+    });
+    const std::string all = pattern(3000000);
+    Peer peer = fixture.connect();
+    Peer other = fixture.connect();
+    std::string_view left = all;
+    std::string got;
+    // First fill every buffer on the way, with another connection using the shared ones.
+    for (std::size_t sent = 1; sent != 0;) {
+        sent = peer.send(left);
+        left.remove_prefix(sent);
+        fixture.settle();
+        other.send(std::string(5000, '!'));
+        fixture.settle();
+        BOOST_TEST(other.receive() == std::string(5000, '!'));
+    }
+    while (got.size() < all.size()) {
+        got += peer.receive();
+        left.remove_prefix(peer.send(left));
+        fixture.settle();
+    }
+    BOOST_TEST((got == all));
+}
+
+BOOST_AUTO_TEST_CASE(a_file_follows_its_head) {
+    const std::string text = pattern(300000);
+    const UniqueFd file = file_of(text);
+    bool whole = false;
+    EngineFixture fixture([&](Connection& client) -> task<void> {
+        co_await client.write("head:");
+        whole = co_await client.send_file(file.get(), 1000, 250000);
+        co_await client.write(":tail");
+    });
+    Peer peer = Peer::connected_to(fixture.listener);
+    fixture.engine.start_accepting();
+    BOOST_TEST((receive_all(fixture, peer) == "head:" + text.substr(1000, 250000) + ":tail"));
+    BOOST_TEST(whole);
+}
+
+BOOST_AUTO_TEST_CASE(a_file_that_was_cut_ends_the_connection_as_broken) {
+    const UniqueFd file = file_of("short");
+    End why = End::none;
+    EngineFixture fixture([&](Connection& client) -> task<void> {
+        if (!co_await client.send_file(file.get(), 0, 100)) why = client.why();
+    });
+    Peer peer = Peer::connected_to(fixture.listener);
+    fixture.engine.start_accepting();
+    receive_all(fixture, peer);
+    BOOST_TEST(to_string(why) == "truncated");
+    BOOST_TEST(peer.reset());
+}
+
+BOOST_AUTO_TEST_CASE(after_a_half_close_the_service_still_reads) {
+    std::string heard;
+    EngineFixture fixture([&](Connection& client) -> task<void> {
+        client.put("that is all");
+        BOOST_TEST(co_await client.shutdown_write());
+        BOOST_TEST(co_await client.shutdown_write());
+        if (auto line = co_await client.read_line()) heard = std::move(*line);
+    });
+    Peer peer = fixture.connect();
+    fixture.settle();
+    BOOST_TEST(peer.receive() == "that is all");
+    BOOST_TEST(peer.ended());
+    peer.send("thanks\n");
+    fixture.settle();
+    BOOST_TEST(heard == "thanks");
+}
+
+BOOST_AUTO_TEST_CASE(a_client_that_still_sends_gets_its_answer_before_the_end) {
+    // The server closed with unread input, the kernel made a reset of it, and the client lost the
+    // answer that it had not read yet.
+    EngineFixture fixture([](Connection& client) -> task<void> {
+        static_cast<void>(co_await client.read_line());
+        co_await client.write("enough\n");
+    });
+    Peer peer = Peer::connected_to(fixture.listener);
+    peer.send("one\ntwo\nthree\n");
+    fixture.engine.start_accepting();
+    fixture.run_until([&] { return fixture.engine.accepted_count() == 1; });
+    fixture.settle();
+    peer.send("four\n");
+    BOOST_TEST(receive_all(fixture, peer) == "enough\n");
+    BOOST_TEST(!peer.reset());
+    BOOST_TEST(fixture.engine.session_count() == 1u);
+    for (int i = 0; i < 3; ++i) fixture.engine.tick();
+    fixture.settle();
+    BOOST_TEST(fixture.engine.session_count() == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(abort_resets) {
+    EngineFixture fixture([](Connection& client) -> task<void> {
+        client.put("never seen");
+        client.abort();
+        co_return;
+    });
+    Peer peer = Peer::connected_to(fixture.listener);
+    fixture.engine.start_accepting();
+    BOOST_TEST(receive_all(fixture, peer) == "");
+    BOOST_TEST(peer.reset());
+}
+
+BOOST_AUTO_TEST_SUITE_END()
