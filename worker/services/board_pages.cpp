@@ -100,8 +100,14 @@ error_code damaged() noexcept {
     return StoreError::damaged;
 }
 
-// The last node whose key is not above `key`.
-Result<unsigned> search(const Page& page, std::uint64_t key) noexcept {
+// The last node whose key is not above `key`. `lowest`: none in the page is below.
+Result<unsigned> search(const Page& page, std::uint64_t key, std::uint64_t lowest) noexcept {
+    // Numbers are dense, so the node's place is known, and its page's other nodes stay untouched.
+    if (page.is_leaf() && key >= lowest && key - lowest < page.size()) {
+        const auto guess = static_cast<unsigned>(key - lowest);
+        const auto found = page.key(guess);
+        if (found && *found == key) return guess;
+    }
     unsigned low = page.is_leaf() ? 0 : 1;
     unsigned high = page.size();
     while (low < high) {
@@ -240,12 +246,16 @@ Result<Page> Pages::page(std::uint64_t number) const noexcept {
 
 Result<Entry> Pages::at_or_before(const Tree& tree, std::uint64_t key) const noexcept {
     auto number = tree.root;
+    std::uint64_t lowest = 0;
     for (unsigned depth = 0; depth < tree.depth; ++depth) {
         const auto here = page(number);
         if (!here) return here.error();
-        const auto index = search(*here, key);
+        const auto index = search(*here, key, lowest);
         if (!index) return index.error();
         if (here->is_leaf()) return here->entry(*index);
+        const auto first = here->key(*index);
+        if (!first) return first.error();
+        if (*index > 0) lowest = *first;
         const auto below = here->child(*index);
         if (!below) return below.error();
         number = *below;
@@ -270,7 +280,7 @@ bool Pages::is_way_sound(const Tree& tree, std::uint64_t key) const noexcept {
         const auto here = page(number);
         if (!here || !here->is_sound() || here->is_leaf() != (depth == tree.depth)) return false;
         if (here->is_leaf()) return true;
-        const auto index = search(*here, key);
+        const auto index = search(*here, key, 0);
         const auto below = index ? here->child(*index) : Result<std::uint64_t>(index.error());
         if (!below || here->size() < 2) return false;  // LMDB asserts that a branch has two
         number = *below;
