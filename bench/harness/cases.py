@@ -1,7 +1,7 @@
 """The list of cases, and what each of them is given."""
 from dataclasses import dataclass
 
-from . import measure
+from . import measure, svg
 from .check import check_http
 from .measure import Contender
 from .results import Finding, number, span
@@ -113,28 +113,27 @@ class Bench:
         self._checked.add(key)
 
 
-def cost_table(finding, samples, what="request"):
-    """The table that most cases share, and its bars."""
+def cost_table(finding, samples, what="request", reference="nginx", plot=""):
+    """The table that most cases share, and its bars. Ratios are to the best variant of `reference` and
+    of the floor, where they were measured."""
     us = "server_cpu_per_request"
-    nginx, floor = samples.best("nginx", us), samples.best("floor", us)
+    bases = {f"÷ {family}": samples.best(family, us) for family in (reference, "floor") if samples.best(family, us)}
     rows = []
     for label in samples.labels():
         rows.append([label, number(samples.median(label, us)), span(*samples.spread(label, us)),
-                     number(samples.ratio(label, nginx, us)), number(samples.ratio(label, floor, us)),
+                     *(number(samples.ratio(label, base, us)) for base in bases.values()),
                      number(samples.median(label, "per_second"), 0), span(*samples.spread(label, "per_second"), 0),
                      number(samples.median(label, "client_cpu_per_request")),
                      number(samples.median(label, "foreign")), f"{samples.total(label, 'failed'):,}"])
-    finding.table(["server", f"CPU µs/{what}", "min–max", "÷ nginx", "÷ floor", f"{what}s/s", "min–max",
-                   "client µs", "foreign CPUs", "failed"], rows,
-                  f"{samples.rounds} rounds. Ratios are medians of the ratio inside one round"
-                  + (f", to “{nginx}”" if nginx else "") + (f" and “{floor}”" if floor else "") + ".")
-    finding.plot("", svg_bars(finding, samples, us, what))
+    finding.table(["server", f"CPU µs/{what}", "min–max", *bases, f"{what}s/s", "min–max", "client µs", "foreign CPUs",
+                   "failed"], rows, f"{samples.rounds} rounds. Ratios are medians of the ratio inside one round, to "
+                  + " and ".join(f"“{base}”" for base in bases.values()) + ".")
+    finding.plot(plot, svg_bars(finding, samples, us, what))
     judge_noise(finding, samples)
-    finding.raw.update({label: samples.by_label[label] for label in samples.labels()})
+    finding.raw.update({f"{label} {plot}".strip(): samples.by_label[label] for label in samples.labels()})
 
 
 def svg_bars(finding, samples, key, what):
-    from . import svg
     rows = [(label, samples.median(label, key), *samples.spread(label, key)) for label in samples.labels()]
     return svg.bars(finding.title, f"server CPU µs per {what}: median of {samples.rounds} rounds, bars from min to max",
                     rows)

@@ -89,8 +89,7 @@ def board_read(bench, finding):
                 samples.add(contender.label, measure.take(bench, server, contender, ["-c", 64, "-p", depth, "--numbers",
                                                                                      count], "", bench.plan.seconds, scheme))
         if samples.labels():
-            cost_table(finding, samples, "message")
-            finding.parts[-1].name += f"-{depth}"
+            cost_table(finding, samples, "message", "redis", f"depth-{depth}")
             finding.parts[-2].caption = f"{depth} at a time. " + finding.parts[-2].caption
 
 

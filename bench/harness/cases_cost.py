@@ -61,7 +61,8 @@ def large(bench, finding, name):
     samples = measure.interleave(
         bench, bench.contenders("preforkd", "nginx", "nginx sendfile", "nginx sendfile, no nopush", "h2o", "lighttpd",
                                 "apache2", floor_of(SIZES[name])),
-        ["-c", 64 if SIZES[name] < 1 << 20 else 16], lambda one: "/" + name)
+        ["-c", 64 if SIZES[name] < 1 << 20 else 16], lambda one: "/" + name,
+        seconds=bench.plan.seconds if SIZES[name] < 1 << 20 else max(1.0, bench.plan.seconds))
     cost_table(finding, samples)
     finding.note("The floor copies from memory in one send; nginx's variants are the ways that its users argue about.")
 
@@ -86,4 +87,4 @@ def echo(bench, finding):
                                   Contender("asio_echo", "asio_echo"),
                                   Contender("floor", "floor", settings=(("FLAGS", ("--echo",)),)))
     samples = measure.interleave(bench, contenders, ["-c", 64, "--size", 64], lambda one: "", scheme="echo")
-    cost_table(finding, samples, "message")
+    cost_table(finding, samples, "message", "asio_echo")

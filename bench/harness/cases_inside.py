@@ -28,8 +28,9 @@ def syscalls(bench, finding):
     count = by_tracepoints if by_perf else by_strace
     rows = []
     for shape, arguments in SHAPES:
-        for contender in bench.contenders("preforkd", "nginx", "nginx deferred", "h2o", "lighttpd", "haproxy", "floor",
-                                          "floor deferred"):
+        everybody = ("preforkd", "nginx", "nginx deferred", "h2o", "lighttpd", "haproxy", "floor", "floor deferred")
+        few = ("preforkd", "nginx", "nginx deferred", "floor deferred" if "-1" in arguments else "floor")
+        for contender in bench.contenders(*(few if bench.plan.quick else everybody)):
             if "deferred" in contender.label and "-1" not in arguments:
                 continue
             bench.progress(f"{shape}: {contender.label}")

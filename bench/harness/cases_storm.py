@@ -10,7 +10,7 @@ from .cases import CONTENDERS, case
 from .results import micro
 from .servers import KINDS
 
-CLIENTS = (("busy", ["-c", 64]), ("thinking 2 ms", ["-c", 64, "--think", "2ms"]), ("a connection each", ["-c", 64, "-1"]),
+CLIENTS = (("busy", ["-c", 64]), ("thinking 2 ms", ["-c", 64, "--think", "2ms"]), ("one-shot", ["-c", 64, "-1"]),
            ("pipelined × 16", ["-c", 64, "-p", 16]))
 KINDS_OF_FAILURE = ("refused", "no_connection", "reset", "end_of_stream", "truncated", "timeout", "bad_status",
                     "wrong_content", "stale_generation", "unanswered")

@@ -82,10 +82,11 @@ class Clients:
         if not total or not rate:
             raise ClientError(f"wrk: {output.strip()[-300:]}")
         answered = max(int(total[1]), 1)
-        percentile = {}
-        for name, value, unit in re.findall(r"^\s+(\d+(?:\.\d+)?)%\s+([\d.]+)(us|ms|s)", output, re.M):
-            percentile[float(name)] = float(value) * {"us": 1, "ms": 1e3, "s": 1e6}[unit]
+        scale = {"us": 1, "ms": 1e3, "s": 1e6}
+        percentile = {float(name): float(value) * scale[unit] for name, value, unit in
+                      re.findall(r"^\s+(\d+(?:\.\d+)?)%\s+([\d.]+)(us|ms|s)", output, re.M)}
+        slowest = re.search(r"Latency\s+\S+\s+\S+\s+([\d.]+)(us|ms|s)", output)
         errors = re.search(r"Socket errors: (.*)", output)
         return {"answered": answered, "per_second": float(rate[1]), "server_cpu_per_request": used / 1e3 / answered,
                 "client_cpu_per_request": (usage.ru_utime + usage.ru_stime) * 1e6 / answered,
-                "percentiles": percentile, "errors": errors[1] if errors else "none"}
+                "percentiles": percentile, "slowest": float(slowest[1]) * scale[slowest[2]] if slowest else 0, "errors": errors[1] if errors else "none"}

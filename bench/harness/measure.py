@@ -46,8 +46,9 @@ class Samples:
 
     def ratio(self, label, base, key):
         """Median over the rounds of the ratio inside one round: what disturbs a whole round cancels."""
-        pairs = zip(self.values(label, key), self.values(base, key))
-        return statistics.median(a / b for a, b in pairs if b > 0) if base in self.by_label else None
+        if base not in self.by_label:
+            return None
+        return statistics.median(a / b for a, b in zip(self.values(label, key), self.values(base, key)) if b > 0)
 
     def best(self, family, key):
         """The label of that family with the smallest median."""

@@ -9,38 +9,53 @@ STYLE = """
 @media (prefers-color-scheme: dark) {
   :root { --ink: #e8e8e4; --paper: #17181a; --line: #3a3b3d; --soft: #222426; --warn: #ffb27a; } }
 body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
-       max-width: 64rem; margin: 0 auto; padding: 1rem 1.2rem 4rem; }
+       max-width: 72rem; margin: 0 auto; padding: 1rem 1.2rem 4rem; }
 h1 { font-size: 1.7rem; } h2 { font-size: 1.25rem; margin-top: 3rem; border-top: 1px solid var(--line); padding-top: 1rem; }
 table { border-collapse: collapse; font-size: .86rem; display: block; overflow-x: auto; margin: .8rem 0;
         font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
-th { background: var(--soft); } th:first-child, td:first-child, td.words { text-align: left; }
+th { background: var(--soft); } th.words, td.words { text-align: left; }
+td.long { white-space: normal; min-width: 22rem; }
 tr.own td { font-weight: 600; } caption, .caption { font-size: .82rem; opacity: .8; text-align: left; }
 svg { max-width: 100%; height: auto; border: 1px solid var(--line); border-radius: 6px; }
 .warn { color: var(--warn); } pre { background: var(--soft); padding: .8rem; overflow-x: auto; font-size: .8rem; }
-nav a { margin-right: .8rem; white-space: nowrap; } details { margin: .5rem 0; }
+nav a { display: inline-block; margin-right: .8rem; } details { margin: .5rem 0; }
 """
 
 
-def is_words(cell):
-    return any(letter.isalpha() for letter in cell) and not cell[:1].isdigit()
+def holds_words(table, column):
+    """Whether a column is to be read from the left: it has a cell that isn't a figure."""
+    cells = [row[column] for row in table.rows if row[column] not in ("–", "")]
+    return column == 0 or not all(cell[0].isdigit() or cell[0] == "-" for cell in cells)
 
 
 def markdown_table(table):
-    rows = [table.columns, ["---" if i == 0 else "---:" for i in range(len(table.columns))], *table.rows]
+    rules = ["---" if holds_words(table, i) else "---:" for i in range(len(table.columns))]
+    rows = [table.columns, rules, *table.rows]
     lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
     return "\n".join(lines) + (f"\n\n{table.caption}" if table.caption else "")
 
 
 def html_table(table):
-    head = "".join(f"<th>{escape(name)}</th>" for name in table.columns)
+    words = [holds_words(table, i) for i in range(len(table.columns))]
+
+    def cell(tag, i, text):
+        kind = ("words" + (" long" if len(text) > 60 else "")) if words[i] else ""
+        return f"<{tag}" + (f' class="{kind}"' if kind else "") + f">{escape(text)}</{tag}>"
+
+    head = "".join(cell("th", i, name) for i, name in enumerate(table.columns))
     body = ""
     for row in table.rows:
-        own = ' class="own"' if row[0].startswith("preforkd") else ""
-        body += f"<tr{own}>" + "".join(
-            f'<td{" class=words" if is_words(cell) else ""}>{escape(cell)}</td>' for cell in row) + "</tr>"
+        own = ' class="own"' if any(text.startswith("preforkd") for text in row[:2]) else ""
+        body += f"<tr{own}>" + "".join(cell("td", i, text) for i, text in enumerate(row)) + "</tr>"
     caption = f'<p class="caption">{escape(table.caption)}</p>' if table.caption else ""
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{caption}"
+
+
+def facts_table(facts):
+    rows = "".join(f'<tr><th class="words">{escape(name)}</th><td class="words">{escape(value)}</td></tr>'
+                   for name, value in facts)
+    return f"<table><tbody>{rows}</tbody></table>"
 
 
 class Report:
@@ -86,8 +101,8 @@ class Report:
         return "\n\n".join(out) + "\n"
 
     def _html(self):
-        navigation = "".join(f'<a href="#{one.name}">{escape(one.title)}</a>' for one in self.findings)
-        body = [f"<h1>{escape(self.title)}</h1>", html_table(Table(["what", "value"], self.facts)),
+        navigation = " ".join(f'<a href="#{one.name}">{escape(one.title)}</a>' for one in self.findings)
+        body = [f"<h1>{escape(self.title)}</h1>", facts_table(self.facts),
                 f"<nav>{navigation}</nav>"]
         for finding in self.findings:
             body.append(f'<h2 id="{finding.name}">{escape(finding.title)}</h2>'

@@ -62,14 +62,22 @@ def linear_ticks(top, count=5):
     return [step * i for i in range(int(top / step + 1e-9) + 1)]
 
 
+def log_ticks(low, high):
+    """1, 2 and 5 times the powers of ten in [low, high]."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    return [digit * 10.0 ** power for power in powers for digit in (1, 2, 5)
+            if low * 0.999999 <= digit * 10.0 ** power <= high * 1.000001]
+
+
 class Axis:
     """Maps values to positions, linearly or by their logarithm."""
 
     def __init__(self, low, high, begin, end, log=False):
         self.log, self.begin, self.end = log, begin, end
         if log:
-            low = 10 ** math.floor(math.log10(low)) if low > 0 else 1
-            high = 10 ** math.ceil(math.log10(high)) if high > low else low * 10
+            low = max(low, 1e-9)
+            low = max(tick for tick in log_ticks(low / 10, low))
+            high = min(tick for tick in log_ticks(high, high * 10) if tick > low)
         self.low, self.high = low, high if high > low else low + 1
 
     def at(self, value):
@@ -82,8 +90,8 @@ class Axis:
     def ticks(self):
         if not self.log:
             return [tick for tick in linear_ticks(self.high) if tick >= self.low]
-        first, last = round(math.log10(self.low)), round(math.log10(self.high))
-        return [10.0 ** power for power in range(first, last + 1)]
+        ticks = log_ticks(self.low, self.high)
+        return ticks if len(ticks) <= 9 else [tick for tick in ticks if f"{tick:e}".startswith("1.0")]
 
 
 def bars(title, unit, rows):
