@@ -3,6 +3,7 @@
 #include <preforkd/service.hpp>
 
 #include "shared/log.hpp"
+#include "worker/access_log.hpp"
 #include "worker/session.hpp"
 
 namespace preforkd {
@@ -131,6 +132,14 @@ int Connection::descriptor() const noexcept {
 
 void ServiceContext::log(LogLevel level, std::string_view text) const {
     logger_.log(level, text, {{"listener", listener_name_}});
+}
+
+bool ServiceContext::logs_access() const noexcept {
+    return access_log_ != nullptr && access_log_->is_on();
+}
+
+void ServiceContext::log_access(std::string_view line) const {
+    if (access_log_ != nullptr) access_log_->append(line);
 }
 
 }  // namespace preforkd

@@ -113,7 +113,7 @@ void Worker::start_services() {
             const ServiceType& type = type_of(section);
             running.context =
                 std::make_unique<ServiceContext>(section.name, type.read_options(section.settings),
-                                                 paths_of(listener.section), log_);
+                                                 paths_of(listener.section), log_, &access_log_);
             running.service = type.make();
             running.service->start(*running.context);
         }

@@ -14,17 +14,24 @@ namespace preforkd {
 
 class Logger;
 
+namespace worker {
+class AccessLog;
+}
+
 /// What a service gets to know when it starts in a worker.
 class ServiceContext {
   public:
     /// `options` holds the Options struct of the service, `descriptors` the files and folders that
-    /// the master opened for it, by key; both and `logger` outlive the service.
+    /// the master opened for it, by key; both and the logs outlive the service. No `access_log`:
+    /// there is none.
     ServiceContext(std::string listener_name, std::any options,
-                   std::map<std::string, int, std::less<>> descriptors, const Logger& logger)
+                   std::map<std::string, int, std::less<>> descriptors, const Logger& logger,
+                   worker::AccessLog* access_log = nullptr)
         : listener_name_(std::move(listener_name)),
           options_(std::move(options)),
           descriptors_(std::move(descriptors)),
-          logger_(logger) {}
+          logger_(logger),
+          access_log_(access_log) {}
 
     /// The values of this service's keys, checked. Requires: Options is the type they declare.
     template <class Options>
@@ -47,11 +54,18 @@ class ServiceContext {
     /// One line in the error log with the listener's name.
     void log(LogLevel level, std::string_view text) const;
 
+    /// Whether there is an access log now; ask before rendering a line for it.
+    [[nodiscard]] bool logs_access() const noexcept;
+
+    /// Adds `line`, which ends in LF and contains no other, to the access log.
+    void log_access(std::string_view line) const;
+
   private:
     std::string listener_name_;
     std::any options_;
     std::map<std::string, int, std::less<>> descriptors_;
     const Logger& logger_;
+    worker::AccessLog* access_log_;
 };
 
 /// A protocol. A worker makes one object for each `[listen.NAME]` section that names it; all of its

@@ -320,7 +320,6 @@ Field field_of(std::string_view name) noexcept {
 }
 
 HeadResult parse_head(std::string_view bytes, const Limits& limits, RequestHead& head) noexcept {
-    head = RequestHead{};
     return Pass(bytes, limits, head).run();
 }
 

@@ -1,0 +1,292 @@
+#include "worker/services/http.hpp"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+
+#include "shared/log.hpp"
+#include "worker/services/http_body.hpp"
+
+namespace preforkd::worker {
+
+using namespace http;
+
+namespace {
+
+// With one more response from memory, what is gathered still fits the shared buffer.
+constexpr std::size_t most_gathered = 28 * 1024;
+
+// A body may come this slowly. Unit: bytes per second.
+constexpr std::uint64_t lowest_body_rate = 1024;
+
+// Descriptors that a worker needs beside connections and kept files.
+constexpr std::size_t own_descriptors = 64;
+
+std::size_t connections_for_descriptors() noexcept {
+    rlimit limit{};
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    constexpr std::size_t others = Files::most_descriptors + own_descriptors;
+    constexpr std::size_t fewest = 16;
+    return limit.rlim_cur < others + fewest ? fewest : limit.rlim_cur - others;
+}
+
+}  // namespace
+
+/// What is known of one connection, in its coroutine's frame; small, because most of them idle.
+class Http::Visit {
+  public:
+    Visit(Http& http, Connection& connection) : client(connection), http_(http) {
+        ++http_.connections_;
+    }
+    ~Visit() {
+        leave_idle();
+        if (--http_.connections_ == 0) http_.responder_->files().close_descriptors();
+    }
+    Visit(const Visit&) = delete;
+    Visit& operator=(const Visit&) = delete;
+
+    /// Puts this at the end of those that may be closed when there are too many.
+    void enter_idle() noexcept {
+        idle_ = true;
+        older_ = http_.last_idle_;
+        newer_ = nullptr;
+        (older_ != nullptr ? older_->newer_ : http_.longest_idle_) = this;
+        http_.last_idle_ = this;
+    }
+    void leave_idle() noexcept {
+        if (!idle_) return;
+        idle_ = false;
+        (older_ != nullptr ? older_->newer_ : http_.longest_idle_) = newer_;
+        (newer_ != nullptr ? newer_->older_ : http_.last_idle_) = older_;
+    }
+
+    Connection& client;
+    std::unique_ptr<std::string> head_with_body;  // a request whose body is to be read
+    std::unique_ptr<Delivery> delivery;           // a response that is to be delivered
+    std::uint32_t parsed = 0;                     // bytes of an incomplete head that were parsed
+    bool has_deadline = true;                     // for the head that is awaited
+    bool closes = false;                          // after this response
+
+  private:
+    Http& http_;
+    Visit* older_ = nullptr;
+    Visit* newer_ = nullptr;
+    bool idle_ = false;
+};
+
+void Http::start(ServiceContext& context) {
+    const Options& options = context.options<Options>();
+    responder_ = std::make_unique<Responder>(context, options);
+    limits_.head = options.max_head.value;
+    limits_.body = options.max_body.value;
+    header_timeout_ = options.header_timeout;
+    body_timeout_ = options.body_timeout;
+    send_timeout_ = options.send_timeout;
+    idle_timeout_ = options.idle_timeout;
+    const std::size_t possible = connections_for_descriptors();
+    max_connections_ = options.max_connections == 0 ? possible : options.max_connections;
+    if (max_connections_ > possible)
+        context.log(LogLevel::warning,
+                    fmt::format("max_connections is {}, but the limit on descriptors allows {}; "
+                                "raise it (LimitNOFILE=, ulimit -n) or lower max_connections",
+                                max_connections_, possible));
+    max_connections_ = std::min(max_connections_, possible);
+}
+
+task<void> Http::serve(Connection& client) {
+    Visit visit(*this, client);
+    if (connections_ > max_connections_ && !make_room()) {
+        responder_->renew(coarse_now());
+        refuse(visit, RequestHead{}, Status::unavailable);
+        co_return;
+    }
+    client.read_timeout(idle_timeout_);
+    client.send_timeout(send_timeout_);
+    client.deadline(header_timeout_);
+    for (;;) {
+        switch (answer(visit)) {
+            case Step::read: {
+                if (client.received().empty()) visit.enter_idle();
+                const bool more = co_await client.fill(OnDrain::grace);
+                visit.leave_idle();
+                if (!more) {
+                    end_of_input(visit);
+                    co_return;
+                }
+                break;
+            }
+            case Step::flush:
+                if (!co_await client.flush()) co_return;
+                break;
+            case Step::body:
+                if (!co_await read_body(visit)) co_return;
+                break;
+            case Step::deliver:
+                if (!co_await deliver(visit) || visit.closes) co_return;
+                break;
+            case Step::close:
+                co_return;
+        }
+    }
+}
+
+/// Closes the connection that has been idle longest; false when none is.
+bool Http::make_room() {
+    if (longest_idle_ == nullptr) return false;
+    Visit& longest = *longest_idle_;
+    longest.leave_idle();
+    longest.client.wake();
+    return true;
+}
+
+/// Answers the requests that have been received, as far as that needs no wait.
+Http::Step Http::answer(Visit& visit) {
+    Connection& client = visit.client;
+    if (client.received().empty()) return Step::read;
+    responder_->renew(coarse_now());
+    for (;;) {
+        const std::string_view bytes = client.received();
+        if (bytes.empty()) return Step::read;
+        if (client.unsent() > most_gathered) return Step::flush;
+        if (!is_worth_parsing(visit)) return Step::read;
+        RequestHead head;
+        const HeadResult result = parse_head(bytes, limits_, head);
+        if (result.kind == HeadResult::Kind::incomplete) return await_rest_of_head(visit);
+        if (result.kind == HeadResult::Kind::refused)
+            return refuse(visit, head, result.refusal.status);
+        const Step step = answer_request(visit, head, bytes.substr(0, result.length));
+        if (step != Step::read) return step;
+    }
+}
+
+/// A head that trickles in is parsed again only when a line has ended or twice as much is there, so
+/// that its bytes are not looked at over and over.
+bool Http::is_worth_parsing(const Visit& visit) const noexcept {
+    const std::string_view bytes = visit.client.received();
+    return visit.parsed == 0 || bytes.size() >= 2 * visit.parsed || bytes.size() >= limits_.head ||
+           bytes.find('\n', visit.parsed) != std::string_view::npos;
+}
+
+Http::Step Http::await_rest_of_head(Visit& visit) {
+    visit.parsed = static_cast<std::uint32_t>(visit.client.received().size());
+    if (!visit.has_deadline) visit.client.deadline(header_timeout_);
+    visit.has_deadline = true;
+    return Step::read;
+}
+
+Http::Step Http::answer_request(Visit& visit, const RequestHead& head, std::string_view bytes) {
+    Connection& client = visit.client;
+    client.consume(bytes.size());
+    client.count_request();
+    visit.parsed = 0;
+    if (visit.has_deadline) client.no_deadline();
+    visit.has_deadline = false;
+    if (head.body != BodyKind::none) return begin_body(visit, head, bytes);
+    return respond(visit, head);
+}
+
+Http::Step Http::respond(Visit& visit, const RequestHead& head) {
+    const bool persists = head.keep_alive && !visit.client.draining();
+    visit.closes = !persists;
+    visit.delivery = responder_->respond(visit.client, head, persists);
+    if (visit.delivery) return Step::deliver;
+    return persists ? Step::read : Step::close;
+}
+
+/// Answers what can't be answered well, or where it is unknown where the next request begins.
+Http::Step Http::refuse(Visit& visit, const RequestHead& head, Status status) {
+    responder_->respond_with(visit.client, head, status, false);
+    visit.client.linger();
+    return Step::close;
+}
+
+Http::Step Http::begin_body(Visit& visit, const RequestHead& head, std::string_view bytes) {
+    const bool is_welcome =
+        head.method == Method::get || head.method == Method::head || head.method == Method::options;
+    if (head.expects_continue && !is_welcome)
+        return refuse(
+            visit, head,
+            head.method == Method::known ? Status::method_not_allowed : Status::not_implemented);
+    visit.head_with_body = std::make_unique<std::string>(bytes);
+    if (head.expects_continue && visit.client.received().empty())
+        visit.client.put("HTTP/1.1 100 Continue\r\n\r\n");
+    return Step::body;
+}
+
+/// Reads and discards the body, then answers its request; false when the connection is to end.
+task<bool> Http::read_body(Visit& visit) {
+    const std::unique_ptr<std::string> text = std::move(visit.head_with_body);
+    Connection& client = visit.client;
+    BodyReader reader = reader_for(*text);
+    const TimePoint begin = coarse_now().monotonic;
+    for (;;) {
+        const BodyResult result = reader.consume(client.received());
+        client.consume(result.consumed);
+        if (result.kind == BodyResult::Kind::complete) break;
+        if (result.kind == BodyResult::Kind::refused) {
+            refuse_parsed(visit, *text, result.refusal.status);
+            co_return false;
+        }
+        const seconds earned(reader.content_taken() / lowest_body_rate);
+        const auto spent = coarse_now().monotonic - begin;
+        client.deadline(std::chrono::floor<seconds>(body_timeout_ + earned - spent));
+        if (co_await client.fill(OnDrain::wait)) continue;
+        if (client.why() == End::deadline) refuse_parsed(visit, *text, Status::request_timeout);
+        co_return false;
+    }
+    client.no_deadline();
+    const Step step = respond_parsed(visit, *text);
+    if (step == Step::deliver && !co_await deliver(visit)) co_return false;
+    co_return !visit.closes;
+}
+
+// The head was parsed before its body was read, and found complete; its views have moved since.
+
+BodyReader Http::reader_for(std::string_view text) const {
+    RequestHead head;
+    static_cast<void>(parse_head(text, limits_, head));
+    return {head, limits_.body};
+}
+
+Http::Step Http::respond_parsed(Visit& visit, std::string_view text) {
+    RequestHead head;
+    static_cast<void>(parse_head(text, limits_, head));
+    responder_->renew(coarse_now());
+    return respond(visit, head);
+}
+
+void Http::refuse_parsed(Visit& visit, std::string_view text, Status status) {
+    RequestHead head;
+    static_cast<void>(parse_head(text, limits_, head));
+    responder_->renew(coarse_now());
+    refuse(visit, head, status);
+}
+
+/// Sends what was too much to be gathered; false when it didn't reach the client.
+task<bool> Http::deliver(Visit& visit) {
+    const std::unique_ptr<Delivery> delivery = std::move(visit.delivery);
+    Connection& client = visit.client;
+    bool delivered = true;
+    for (const Delivery::Part& part : delivery->parts) {
+        client.put(part.before);
+        delivered = co_await client.send_file(delivery->file->descriptor(), part.range.first,
+                                              part.range.length());
+        if (!delivered) break;
+    }
+    if (delivered && !delivery->after.empty()) delivered = co_await client.write(delivery->after);
+    if (!delivery->log_line.empty())
+        responder_->log(delivered ? delivery->log_line : delivery->failed_log_line);
+    if (!delivered && client.why() == End::truncated)
+        client.log(LogLevel::warning, "a file was cut while it was sent; connection reset");
+    co_return delivered;
+}
+
+/// Nothing more comes: a head that was begun too long ago is answered, all else needs no answer.
+void Http::end_of_input(Visit& visit) {
+    if (visit.client.why() != End::deadline || visit.client.received().empty()) return;
+    responder_->renew(coarse_now());
+    refuse(visit, RequestHead{}, Status::request_timeout);
+}
+
+}  // namespace preforkd::worker

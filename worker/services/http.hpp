@@ -1,0 +1,60 @@
+#pragma once
+
+#include <preforkd/service.hpp>
+
+#include <memory>
+#include <vector>
+
+#include "worker/services/http_body.hpp"
+#include "worker/services/http_responder.hpp"
+
+namespace preforkd::worker {
+
+/// A static file server. Source: RFC 9110, RFC 9112.
+class Http final : public Service {
+  public:
+    using Options = http::Options;
+    static std::vector<KeySpec> keys() { return http::option_keys(); }
+    static constexpr bool client_speaks_first = true;
+    static constexpr const char* doc = "Serves the files of a folder over HTTP/1.1.";
+    static constexpr const char* sample_address = "*:80";
+
+    void start(ServiceContext& context) override;
+    task<void> serve(Connection& client) override;
+
+  private:
+    class Visit;
+
+    /// What to wait for before going on.
+    enum class Step : std::uint8_t { read, flush, body, deliver, close };
+
+    [[nodiscard]] Step answer(Visit& visit);
+    [[nodiscard]] bool is_worth_parsing(const Visit& visit) const noexcept;
+    [[nodiscard]] Step await_rest_of_head(Visit& visit);
+    [[nodiscard]] Step answer_request(Visit& visit, const http::RequestHead& head,
+                                      std::string_view bytes);
+    [[nodiscard]] Step respond(Visit& visit, const http::RequestHead& head);
+    Step refuse(Visit& visit, const http::RequestHead& head, http::Status status);
+    [[nodiscard]] Step begin_body(Visit& visit, const http::RequestHead& head,
+                                  std::string_view bytes);
+    [[nodiscard]] task<bool> read_body(Visit& visit);
+    [[nodiscard]] http::BodyReader reader_for(std::string_view text) const;
+    [[nodiscard]] Step respond_parsed(Visit& visit, std::string_view text);
+    void refuse_parsed(Visit& visit, std::string_view text, http::Status status);
+    [[nodiscard]] task<bool> deliver(Visit& visit);
+    void end_of_input(Visit& visit);
+    [[nodiscard]] bool make_room();
+
+    std::unique_ptr<http::Responder> responder_;
+    http::Limits limits_;
+    seconds header_timeout_{};
+    seconds body_timeout_{};
+    seconds send_timeout_{};
+    seconds idle_timeout_{};
+    std::size_t max_connections_ = 0;
+    std::size_t connections_ = 0;
+    Visit* longest_idle_ = nullptr;  // a list of those that wait for a request
+    Visit* last_idle_ = nullptr;
+};
+
+}  // namespace preforkd::worker
