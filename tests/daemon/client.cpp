@@ -92,4 +92,11 @@ UniqueFd listen_at(const std::string& address) {
     return socket;
 }
 
+std::string address_of(const UniqueFd& socket) {
+    sockaddr_storage address{};
+    socklen_t size = sizeof address;
+    BOOST_REQUIRE(::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &size) == 0);
+    return make_address(reinterpret_cast<const sockaddr*>(&address), size).text;
+}
+
 }  // namespace preforkd::testing

@@ -36,7 +36,10 @@ class Client {
 /// What connect(2) says to `address` at once: 0, ECONNREFUSED, ENOENT.
 [[nodiscard]] int try_to_connect(const std::string& address);
 
-/// Listens there, without SO_REUSEADDR or SO_REUSEPORT, or fails the test.
+/// A listening socket without SO_REUSEADDR or SO_REUSEPORT, or fails the test.
 [[nodiscard]] UniqueFd listen_at(const std::string& address);
+
+/// Where a socket is bound, as text.
+[[nodiscard]] std::string address_of(const UniqueFd& socket);
 
 }  // namespace preforkd::testing

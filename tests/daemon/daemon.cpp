@@ -112,6 +112,10 @@ void Daemon::launch() {
     BOOST_REQUIRE_MESSAGE(launcher.exit == exited(0), "launcher: " << launcher.exit << "\n"
                                                                    << launcher.printed
                                                                    << all_seen());
+    adopt();
+}
+
+void Daemon::adopt() {
     BOOST_REQUIRE(locked_by().has_value());
     process_ = Process(*locked_by());
     BOOST_TEST(stat_of(pid()).parent == ::getpid());
@@ -132,23 +136,37 @@ void Daemon::send(int signal) {
     process_.send(signal);
 }
 
-std::vector<std::string> Daemon::addresses(const std::string& name) {
+std::vector<Daemon::Announcement> Daemon::announcements() {
     inbox_.gather();
-    std::vector<std::string> found;
+    std::vector<Announcement> all;
+    if (!setup_.error_log.empty()) {
+        for (const std::string& note : inbox_.all_notes()) {
+            if (!holds_all(note, {"X_PREFORKD_LISTEN="})) continue;
+            all.emplace_back();
+            std::istringstream lines(note);
+            for (std::string key, name, address; std::getline(lines, key, '=');)
+                if (key != "X_PREFORKD_LISTEN")
+                    std::getline(lines, key);
+                else if (lines >> name >> address >> std::ws)
+                    all.back().emplace(name, address);
+        }
+        return all;
+    }
     std::istringstream log(inbox_.whole_log());
     for (std::string line; std::getline(log, line);) {
-        // Each generation names them all.
-        if (holds_all(line, {"ready generation="}) || holds_all(line, {"reload ok"})) found.clear();
-        if (holds_all(line, {" listening "}) && value_of(line, "listener") == name)
-            found.push_back(value_of(line, "address"));
+        if (holds_all(line, {" ready generation="}) || holds_all(line, {"reload ok"}))
+            all.emplace_back();
+        if (holds_all(line, {" listening "}) && !all.empty())
+            all.back().emplace(value_of(line, "listener"), value_of(line, "address"));
     }
-    return found;
+    return all;
 }
 
-std::string Daemon::address(const std::string& name, std::size_t number) {
-    const auto all = addresses(name);
-    BOOST_REQUIRE_MESSAGE(number < all.size(), "no address of listener " << name << all_seen());
-    return all[number];
+std::string Daemon::address(const std::string& name) {
+    const auto all = announcements();
+    BOOST_REQUIRE_MESSAGE(!all.empty() && all.back().contains(name),
+                          "no address of listener " << name << all_seen());
+    return all.back().find(name)->second;
 }
 
 // ---- What it says ----
@@ -208,14 +226,13 @@ void Daemon::stop() {
 
 void Daemon::check_nothing_left() {
     // The log is closed when the last process that had it is gone.
-    BOOST_TEST(inbox_.wait_until([this] { return inbox_.log_is_closed(); }));
-    for (const pid_t child : children_of(::getpid()))
-        BOOST_ERROR("process " << child << " is left: " << title_of(child));
+    BOOST_TEST(inbox_.wait_for_end_of_log());
+    // Orphans are ours to reap; one that lives on fails the test.
+    for (const pid_t child : children_of(::getpid())) (void)Process(child).reap();
     BOOST_TEST(!std::filesystem::exists(lock_file()));
-    std::istringstream log(inbox_.whole_log());
-    for (std::string line; std::getline(log, line);)
-        if (holds_all(line, {" listening "}))
-            BOOST_TEST(try_to_connect(value_of(line, "address")) != 0, line);
+    for (const Announcement& listeners : announcements())
+        for (const auto& [name, address] : listeners)
+            BOOST_TEST(try_to_connect(address) != 0, name << " is still at " << address);
 }
 
 // ---- Its folder ----

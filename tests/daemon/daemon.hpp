@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -53,6 +54,8 @@ class Daemon {
     void launch();
     /// The same without waiting for anything; the launcher is process().
     void begin_launch();
+    /// The server that holds the lock, our child, becomes process().
+    void adopt();
     /// Waits for process() to end.
     Outcome outcome();
 
@@ -66,8 +69,8 @@ class Daemon {
     [[nodiscard]] pid_t pid() const { return process_.pid(); }
     /// Sends the master a signal; waits see what comes after it.
     void send(int signal);
-    /// Where listener `name` really listens; its `number`-th address, if it has several.
-    [[nodiscard]] std::string address(const std::string& name = "echo", std::size_t number = 0);
+    /// Where listener `name` really listens.
+    [[nodiscard]] std::string address(const std::string& name = "echo");
     [[nodiscard]] std::vector<pid_t> workers() const { return children_of(pid()); }
     /// The worker of that name, such as "main/0 gen 2".
     [[nodiscard]] pid_t worker(const std::string& name) const {
@@ -110,7 +113,9 @@ class Daemon {
 
   private:
     void execute(bool with_notify_socket);
-    [[nodiscard]] std::vector<std::string> addresses(const std::string& name);
+    /// Addresses by their listeners' names, as each generation announced them.
+    using Announcement = std::multimap<std::string, std::string>;
+    [[nodiscard]] std::vector<Announcement> announcements();
     [[nodiscard]] std::string all_seen();
 
     Setup setup_;

@@ -83,6 +83,12 @@ bool Inbox::gather_from(UniqueFd& pipe, std::string& text) const {
     }
 }
 
+bool Inbox::wait_for_end_of_log() {
+    // A FIFO ends only when it has had a writer: be one. fifo(7)
+    { const UniqueFd writer(::open(log_path_.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC)); }
+    return wait_until([this] { return !log_fifo_.is_open(); });
+}
+
 std::vector<std::string> Inbox::notes() const {
     return {notes_.begin() + static_cast<std::ptrdiff_t>(marked_note_), notes_.end()};
 }

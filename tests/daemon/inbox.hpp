@@ -39,8 +39,9 @@ class Inbox {
     [[nodiscard]] const std::string& whole_log() const { return log_; }
     [[nodiscard]] const std::string& printed() const { return printed_; }
 
-    /// Nobody has the log, or the inherited descriptors, open any more.
-    [[nodiscard]] bool log_is_closed() const { return !log_fifo_.is_open(); }
+    /// Waits until nobody has the log open for writing; false at the deadline.
+    [[nodiscard]] bool wait_for_end_of_log();
+    /// Nobody has the inherited descriptors open any more.
     [[nodiscard]] bool printed_is_closed() const { return !printed_pipe_.is_open(); }
 
   private:

@@ -56,6 +56,13 @@ std::string terminal() {
     return tty.is_open() ? "has one" : std::strerror(errno);
 }
 
+std::string environment() {
+    std::string list;
+    for (char** variable = environ; *variable != nullptr; ++variable)
+        list += std::string(*variable) + "|";
+    return list;
+}
+
 const std::map<std::string, std::function<std::string()>>& questions() {
     static const std::map<std::string, std::function<std::string()>> all{
         {"pid", [] { return std::to_string(::getpid()); }},
@@ -63,6 +70,7 @@ const std::map<std::string, std::function<std::string()>>& questions() {
         {"death_signal", death_signal_of_parent},
         {"core_limit", core_limit},
         {"terminal", terminal},
+        {"environment", environment},
     };
     return all;
 }
