@@ -138,6 +138,10 @@ void Master::on_message(Pid pid) {
             if (message.error().value() != EINTR) return;
         } else if (message->kind == MessageKind::ready) {
             worker->ready = true;
+            log_.info("worker ready", {{"slot", pools_.text(worker->slot)},
+                                       {"worker", pid.value},
+                                       {"generation", worker->generation.value},
+                                       {"after", uptime_of(*worker)}});
             handle(event::WorkerReady{pid});
         } else {
             last_trouble_ = escape_for_log(message->get_text());
@@ -206,6 +210,9 @@ void Master::enlist(SpawnedWorker process, const action::Spawn& spawn) {
 void Master::perform(const action::Drain& drain) {
     WorkerProcess* const worker = workers_.find(drain.pid);
     if (worker == nullptr) return;
+    log_.info("worker drains", {{"slot", pools_.text(worker->slot)},
+                                {"worker", drain.pid.value},
+                                {"generation", worker->generation.value}});
     Message message;
     message.kind = MessageKind::drain;
     const error_code error = send_message(worker->process.channel, message);
