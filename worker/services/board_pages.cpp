@@ -16,6 +16,8 @@ constexpr std::uint32_t lmdb_magic = 0xBEEFC0DE;
 constexpr std::uint32_t lmdb_version = 1;
 constexpr std::uint64_t no_page = ~std::uint64_t{0};
 constexpr unsigned max_depth = 32;
+constexpr std::uint32_t smallest_page = 512;
+constexpr std::uint32_t largest_page = 32768;
 
 enum PageFlag : std::uint16_t { branch_page = 1, leaf_page = 2, overflow_page = 4, meta_page = 8 };
 constexpr std::uint16_t integer_keys = 8;
@@ -57,8 +59,8 @@ std::string judge(const PageHeader& page, const Meta& meta, unsigned index) {
     if (page.flags != meta_page || meta.magic != lmdb_magic) return "is not a bulletin board";
     if (meta.version != lmdb_version)
         return fmt::format("is of LMDB's format {}, not {}", meta.version, lmdb_version);
-    if (!std::has_single_bit(meta.free.page_size) || meta.free.page_size < 512 ||
-        meta.free.page_size > 32768 || page.number != index || meta.last_page < 1 ||
+    if (!std::has_single_bit(meta.free.page_size) || meta.free.page_size < smallest_page ||
+        meta.free.page_size > largest_page || page.number != index || meta.last_page < 1 ||
         (meta.transaction != 0 && meta_of(meta.transaction) != index) ||
         (meta.free.flags & ~no_folder) != integer_keys)
         return "is damaged in its header";
@@ -78,19 +80,32 @@ std::string judge_both(const Header& header) {
     return {};
 }
 
+// Reads meta `index` at `offset` into `header`; returns its fault.
+Result<std::string> read_meta(int fd, unsigned index, std::uint64_t offset, Header& header) {
+    char bytes[sizeof(PageHeader) + sizeof(Meta)];
+    const ssize_t got = ::pread(fd, bytes, sizeof bytes, static_cast<off_t>(offset));
+    if (got < 0) return last_error();
+    if (got < static_cast<ssize_t>(sizeof bytes))
+        return std::string(index == 0 ? "is too short for a bulletin board" : "was cut");
+    header.metas[index] = load<Meta>(bytes + sizeof(PageHeader));
+    auto fault = judge(load<PageHeader>(bytes), header.metas[index], index);
+    header.are_sound[index] = fault.empty();
+    return fault;
+}
+
 Result<Header> read_header_once(int fd) {
     Header header;
-    char bytes[sizeof(PageHeader) + sizeof(Meta)];
-    for (unsigned index = 0; index < 2 && header.fault.empty(); ++index) {
-        const auto offset = index * header.metas[0].free.page_size;
-        const ssize_t got = ::pread(fd, bytes, sizeof bytes, static_cast<off_t>(offset));
-        if (got < 0) return last_error();
-        if (got < static_cast<ssize_t>(sizeof bytes)) {
-            header.fault = index == 0 ? "is too short for a bulletin board" : "was cut";
-            return header;
-        }
-        header.metas[index] = load<Meta>(bytes + sizeof(PageHeader));
-        header.fault = judge(load<PageHeader>(bytes), header.metas[index], index);
+    const auto first = read_meta(fd, 0, 0, header);
+    if (!first) return first.error();
+    header.fault = *first;
+    // A damaged first one doesn't say where the second is.
+    const bool is_known = header.are_sound[0];
+    std::uint32_t page_size = is_known ? header.metas[0].free.page_size : smallest_page;
+    for (; page_size <= largest_page && !header.are_sound[1]; page_size *= 2) {
+        const auto second = read_meta(fd, 1, page_size, header);
+        if (!second) return second.error();
+        if (header.fault.empty()) header.fault = *second;
+        if (is_known) break;
     }
     if (header.fault.empty()) header.fault = judge_both(header);
     return header;

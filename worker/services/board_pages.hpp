@@ -49,6 +49,7 @@ static_assert(sizeof(Meta) == 136);
 /// Both metas of a file.
 struct Header {
     std::array<Meta, 2> metas;
+    std::array<bool, 2> are_sound{};  ///< each by itself
     std::string fault;  ///< why the file must not be used, as "it ..."; empty: nothing is wrong
 
     [[nodiscard]] const Meta& newest() const noexcept {

@@ -1,0 +1,88 @@
+#include "worker/services/board_command.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "shared/exit_code.hpp"
+#include "shared/syscalls.hpp"
+#include "worker/services/board_transfer.hpp"
+
+namespace preforkd::worker::board {
+namespace {
+
+constexpr const char* usage =
+    "usage: preforkctl board export FILE                  write it as number/poster/message lines\n"
+    "       preforkctl board import [--fill-gaps] FILE    append such lines, from standard input\n"
+    "       preforkctl board check FILE                   read all of it, tell what is damaged\n";
+
+// One line that is written anew as work goes on, on a terminal only.
+class ProgressLine {
+  public:
+    explicit ProgressLine(int fd) : fd_(fd), is_shown_(::isatty(fd) == 1) {}
+    ~ProgressLine() { clear(); }
+    ProgressLine(const ProgressLine&) = delete;
+    ProgressLine& operator=(const ProgressLine&) = delete;
+
+    void show(std::uint64_t done, std::uint64_t total) {
+        if (!is_shown_) return;
+        if (total > 0)
+            put(fmt::format("\r{:3} % ", done * 100 / total));
+        else
+            put(fmt::format("\r{} ", done));
+        is_dirty_ = true;
+    }
+
+    void say(const std::string& line) {
+        clear();
+        put(line + "\n");
+    }
+
+  private:
+    void clear() {
+        if (is_dirty_) put("\r\x1b[K");
+        is_dirty_ = false;
+    }
+    void put(std::string_view text) { static_cast<void>(write_all(fd_, text)); }
+
+    int fd_;
+    bool is_shown_;
+    bool is_dirty_ = false;
+};
+
+int tell_result(ProgressLine& line, const std::string& path, const Examined& result) {
+    if (result.faults == 0) {
+        line.say(fmt::format("{}: {} messages, all sound", path, result.messages));
+        return exit_ok;
+    }
+    line.say(fmt::format("{}: {} sound messages, {} faults", path, result.messages, result.faults));
+    return exit_failure;
+}
+
+}  // namespace
+
+int run_board_command(std::span<const std::string> arguments, int in, int out, int messages) {
+    ProgressLine line(messages);
+    const auto progress = [&line](std::uint64_t done, std::uint64_t total) {
+        line.show(done, total);
+    };
+    const auto has_word = [&arguments](const char* word, std::size_t count) {
+        return arguments.size() == count && arguments[0] == word;
+    };
+    const std::string path = arguments.empty() ? std::string() : arguments.back();
+    const auto on_fault = [&line, &path](const std::string& fault) {
+        line.say(path + ": " + fault);
+    };
+    if (has_word("export", 2))
+        return tell_result(line, path, export_board(path, out, progress, on_fault));
+    if (has_word("check", 2)) return tell_result(line, path, check_board(path, progress, on_fault));
+    const bool fills = has_word("import", 3) && arguments[1] == "--fill-gaps";
+    if (!fills && !has_word("import", 2)) {
+        static_cast<void>(write_all(messages, usage));
+        return exit_usage;
+    }
+    const auto lines = import_board(path, in, {.fill_gaps = fills}, progress);
+    line.say(fmt::format("{}: {} messages imported", path, lines));
+    return exit_ok;
+}
+
+}  // namespace preforkd::worker::board
