@@ -67,12 +67,15 @@ bool leads_to(const std::string& path, int fd) noexcept {
 
 [[noreturn]] void refuse_held(const std::string& path, const UniqueFd& lock) {
     const auto holder = find_lock_holder(lock);
-    throw StartupError(
-        exit_failure,
-        fmt::format("already running {} (lock {}); to apply a changed configuration: "
-                    "preforkctl -p {} reload",
-                    holder ? fmt::format("as pid {}", holder->value) : "as another user's process",
-                    path, path));
+    if (!holder)
+        throw StartupError(exit_failure,
+                           fmt::format("already running as another user's process (lock {}); name "
+                                       "another lock_file to run beside it",
+                                       path));
+    throw StartupError(exit_failure,
+                       fmt::format("already running as pid {0} (lock {1}); to apply a changed "
+                                   "configuration: kill -HUP {0}",
+                                   holder->value, path));
 }
 
 /// One try; an empty descriptor means that the file was replaced under our hands.

@@ -1,0 +1,44 @@
+#include <boost/test/unit_test.hpp>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <preforkd/run.hpp>
+#include <sstream>
+
+#include "shared/config_docs.hpp"
+
+// The sample file and the manual are generated from the table of keys and committed, so that people
+// can read them without building. PREFORKD_REGENERATE=1 writes them anew.
+
+using namespace preforkd;
+
+BOOST_AUTO_TEST_SUITE(documents)
+
+std::string content(const std::filesystem::path& path) {
+    const std::ifstream file(path);
+    std::ostringstream text;
+    text << file.rdbuf();
+    return text.str();
+}
+
+void check_committed(const std::string& name, const std::string& generated) {
+    const auto path = std::filesystem::path(PREFORKD_SOURCE_DIR) / name;
+    if (std::getenv("PREFORKD_REGENERATE") != nullptr) std::ofstream(path) << generated;
+    BOOST_TEST(content(path) == generated,
+               name << " is not what the keys say; PREFORKD_REGENERATE=1 writes it anew");
+}
+
+std::vector<ServiceSpec> services() {
+    const auto types = builtin_services();
+    return {types.begin(), types.end()};
+}
+
+BOOST_AUTO_TEST_CASE(the_sample_file_shows_the_keys_as_they_are) {
+    check_committed("conf/preforkd.conf", sample_file("preforkd", services()));
+}
+
+BOOST_AUTO_TEST_CASE(the_manual_describes_the_keys_as_they_are) {
+    check_committed("conf/man/preforkd.conf.5", manual_page("preforkd", services()));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
