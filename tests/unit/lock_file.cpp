@@ -118,7 +118,7 @@ BOOST_AUTO_TEST_CASE(a_second_copy_is_told_who_runs_and_what_to_do) {
     const std::string path = folder / "pid";
     Holder holder([&] { return LockFile::acquire(path); });
     BOOST_TEST(mentions(refusal(path), running_as(holder.pid())));
-    BOOST_TEST(mentions(refusal(path), "preforkctl -p " + path + " reload"));
+    BOOST_TEST(mentions(refusal(path), "kill -HUP "));
     BOOST_TEST(text_of(path) == std::to_string(holder.pid()) + "\n");
     holder.kill();
     BOOST_TEST(refusal(path) == "");
