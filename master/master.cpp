@@ -7,6 +7,7 @@
 #include <array>
 
 #include "shared/channel.hpp"
+#include "shared/exit_code.hpp"
 #include "shared/process_title.hpp"
 #include "shared/syscalls.hpp"
 
@@ -36,8 +37,9 @@ std::string on_one_line(std::string text) {
 
 }  // namespace
 
-Master::Master(MasterParts parts)
+Master::Master(MasterParts parts, StartupPipe& startup)
     : parts_(std::move(parts)),
+      startup_(startup),
       log_(parts_.deployment.logs.error.get(), parts_.deployment.logs.error_style,
            parts_.deployment.config.log_level, parts_.deployment.config.program),
       loop_({SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGCHLD, SIGTTIN, SIGTTOU}) {
@@ -267,13 +269,13 @@ void Master::perform(const action::Started&) {
     const auto needed = std::chrono::duration_cast<milliseconds>(Clock::now() - started_at_);
     log_.notice("ready", {{"generation", 1}, {"after", fmt::format("{}ms", needed.count())}});
     take_into_service(Generation{1});
-    parts_.startup.succeed();
+    startup_.succeed();
 }
 
 void Master::perform(const action::StartFailed& failed) {
     const std::string why = describe(failed.failure);
     log_.error("can't start", {{"why", on_one_line(why)}});
-    parts_.startup.fail(1, why);
+    startup_.fail(exit_failure, fmt::format("{}: {}", in_service().config.program, why));
 }
 
 void Master::perform(const action::Stopping&) {

@@ -24,7 +24,6 @@ namespace preforkd::master {
 struct MasterParts {
     Deployment deployment;  ///< of the first generation
     Spawner spawner;
-    StartupPipe startup;  ///< whom to tell how the start went
     Notifier notifier;
     std::optional<std::chrono::microseconds> watchdog;
     LogSurroundings log_surroundings;
@@ -38,7 +37,8 @@ struct MasterParts {
 /// nothing that a client wrote, and only checked messages of fixed size from workers.
 class Master {
   public:
-    explicit Master(MasterParts parts);
+    /// `startup` hears how the start went and outlives the master.
+    Master(MasterParts parts, StartupPipe& startup);
 
     /// Runs until the last worker is gone; the exit code.
     int run();
@@ -76,6 +76,7 @@ class Master {
     [[nodiscard]] Deployment& in_service() { return deployments_.rbegin()->second; }
 
     MasterParts parts_;
+    StartupPipe& startup_;
     Logger log_;
     EventLoop loop_;
     Supervisor supervisor_;

@@ -7,6 +7,7 @@
 
 #include <cstdlib>
 #include <optional>
+#include <sstream>
 
 #include "master/credentials.hpp"
 #include "master/daemonize.hpp"
@@ -96,6 +97,26 @@ Notifier connect_notifier() {
                                                  notifier.error().message()));
 }
 
+/// What a reload puts beside the running deployment.
+Deployment reload(const LoadRequest& request, const Deployment& running,
+                  const LogSurroundings& surroundings, DataOwner owner) {
+    Config candidate = load(request);
+    throw_if_any(refused_changes(running.config, candidate, request.services));
+    ListenerSet listeners = running.listeners.rebind(candidate, request.services);
+    return deploy(request, std::move(candidate), std::move(listeners), surroundings, owner);
+}
+
+/// From here on a failure is for whoever waits for the start, and for the log once nobody does.
+int run(MasterParts parts, StartupPipe& startup) {
+    const std::string program = parts.deployment.config.program;
+    try {
+        return Master(std::move(parts), startup).run();
+    } catch (const std::exception& error) {
+        startup.fail(exit_failure, fmt::format("{}: {}", program, error.what()));
+        throw;
+    }
+}
+
 int serve(const LoadRequest& request, const Inheritance& inheritance) {
     Config config = load(request);
     const bool foreground = stays_in_foreground(request.command_line);
@@ -120,28 +141,26 @@ int serve(const LoadRequest& request, const Inheritance& inheritance) {
          {&inheritance.notices, &identity.notices, &deployment.listeners.notices()})
         for (const std::string& notice : *notices) log.warning(notice);
 
-    ::umask(deployment.config.umask.bits);
-    StartupPipe startup;
-    if (!foreground) {
-        startup =
-            daemonize(request.program, {deployment.logs.output.get(), deployment.logs.error.get(),
-                                        deployment.config.umask.bits});
-        if (lock) (void)lock->write_pid();
-    } else if (::chdir("/") < 0) {
-        throw StartupError(exit_failure, "can't enter '/': " + last_error().message());
+    MasterParts parts{
+        std::move(deployment),
+        Spawner(std::move(image), identity.credentials),
+        connect_notifier(),
+        watchdog_timeout(variable("WATCHDOG_USEC"), variable("WATCHDOG_PID")),
+        surroundings,
+        [&](const Deployment& running) { return reload(request, running, surroundings, owner); }};
+    const Config& first = parts.deployment.config;
+    ::umask(first.umask.bits);
+    if (foreground) {
+        if (::chdir("/") < 0)
+            throw StartupError(exit_failure, "can't enter '/': " + last_error().message());
+        StartupPipe terminal;
+        return run(std::move(parts), terminal);
     }
-
-    Notifier notifier = connect_notifier();
-    const auto watchdog = watchdog_timeout(variable("WATCHDOG_USEC"), variable("WATCHDOG_PID"));
-    const auto load_anew = [&request, surroundings, owner](const Deployment& running) {
-        Config candidate = load(request);
-        throw_if_any(refused_changes(running.config, candidate, request.services));
-        ListenerSet kept_and_new = running.listeners.rebind(candidate, request.services);
-        return deploy(request, std::move(candidate), std::move(kept_and_new), surroundings, owner);
-    };
-    Master master({std::move(deployment), Spawner(std::move(image), identity.credentials),
-                   std::move(startup), std::move(notifier), watchdog, surroundings, load_anew});
-    return master.run();
+    StartupPipe launcher = daemonize(
+        request.program,
+        {parts.deployment.logs.output.get(), parts.deployment.logs.error.get(), first.umask.bits});
+    if (lock) (void)lock->write_pid();
+    return run(std::move(parts), launcher);
 }
 
 int dispatch(const LoadRequest& request, const Inheritance& inheritance) {
@@ -161,11 +180,11 @@ int dispatch(const LoadRequest& request, const Inheritance& inheritance) {
     return serve(request, inheritance);
 }
 
-/// "program: MESSAGE", each fault of several on a line of its own.
+/// "program: FAULT" for each line, but for the indented ones, which say what to do about the last.
 int report(const std::string& program, const StartupError& error) {
-    std::string text = error.what();
-    while (!text.empty() && text.back() == '\n') text.pop_back();
-    fmt::print(stderr, "{}: {}\n", program, text);
+    std::istringstream text(error.what());
+    for (std::string line; std::getline(text, line);)
+        fmt::print(stderr, "{}{}\n", line.starts_with(' ') ? "" : program + ": ", line);
     return error.exit_code();
 }
 
