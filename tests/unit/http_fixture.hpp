@@ -1,0 +1,120 @@
+#pragma once
+
+#include <fcntl.h>
+
+#include <fstream>
+#include <memory>
+#include <regex>
+#include <string>
+
+#include "tests/unit/engine_fixture.hpp"
+#include "tests/unit/temporary_folder.hpp"
+#include "worker/access_log.hpp"
+#include "worker/services/http.hpp"
+
+namespace preforkd::test {
+
+/// A file server in this process, with a folder and a clock of the test's own.
+struct HttpFixture {
+    HttpFixture() {
+        options.index = {{"index.html"}};
+        options.mime_types = "/dev/null";
+        write("index.html", "top");
+        write("a.txt", "hello");
+    }
+
+    void write(const std::string& name, const std::string& content) const {
+        std::filesystem::create_directories((root / name).parent_path());
+        std::ofstream(root / name, std::ios::binary) << content;
+    }
+
+    /// With the options as they are now. Done by the first connection if not before.
+    void start() {
+        root_descriptor.reset(::open(root.path().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+        access_file.reset(::memfd_create("access", MFD_CLOEXEC));
+        access_log.redirect(UniqueFd(::dup(access_file.get())));
+        context = std::make_unique<ServiceContext>(
+            "web", options,
+            std::map<std::string, int, std::less<>>{{"root", root_descriptor.get()}},
+            server.log.logger, &access_log);
+        http.start(*context);
+    }
+
+    Peer connect() {
+        if (!context) start();
+        return server.connect();
+    }
+
+    /// What comes back for `bytes`, sent at once on a new connection.
+    std::string exchange(const std::string& bytes) {
+        Peer peer = connect();
+        return exchange(peer, bytes);
+    }
+    std::string exchange(Peer& peer, const std::string& bytes) {
+        BOOST_REQUIRE(peer.send(bytes) == bytes.size());
+        std::string answer;
+        for (;;) {
+            server.settle();
+            const std::string more = peer.receive();
+            if (more.empty()) return answer;
+            answer += more;
+        }
+    }
+
+    /// A GET with these field lines, on a connection that stays.
+    static std::string get(const std::string& path, const std::string& fields = "") {
+        return "GET " + path + " HTTP/1.1\r\nHost: a\r\n" + fields + "\r\n";
+    }
+
+    void tick(int seconds) {
+        for (int i = 0; i < seconds; ++i) server.engine.tick();
+        server.settle();
+    }
+
+    std::string access_lines() {
+        access_log.flush();
+        return read_all(access_file, 1 << 20).value();
+    }
+
+    TemporaryFolder root;
+    worker::http::Options options;
+    UniqueFd root_descriptor;
+    UniqueFd access_file;
+    worker::Http http;
+    std::unique_ptr<ServiceContext> context;
+    EngineFixture server{[this](Connection& client) { return http.serve(client); }};
+    worker::AccessLog access_log{server.engine.context()};
+};
+
+/// The status of a response, or of the first of several.
+inline std::string status_of(const std::string& response) {
+    return response.substr(0, 9) == "HTTP/1.1 " ? response.substr(9, 3) : "?";
+}
+
+/// The value of a field, "-" if it isn't there.
+inline std::string field_of(const std::string& response, const std::string& name) {
+    const std::string head = response.substr(0, response.find("\r\n\r\n") + 2);
+    const std::size_t at = head.find("\r\n" + name + ": ");
+    if (at == std::string::npos) return "-";
+    const std::size_t begin = at + name.size() + 4;
+    return head.substr(begin, head.find("\r\n", begin) - begin);
+}
+
+inline std::string content_of(const std::string& response) {
+    const std::size_t end = response.find("\r\n\r\n");
+    return end == std::string::npos ? "" : response.substr(end + 4);
+}
+
+/// "200 hello": the status and the content.
+inline std::string summary_of(const std::string& response) {
+    return status_of(response) + " " + content_of(response);
+}
+
+inline std::size_t count_of(const std::string& text, const std::string& part) {
+    std::size_t count = 0;
+    for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1))
+        ++count;
+    return count;
+}
+
+}  // namespace preforkd::test
