@@ -38,8 +38,8 @@ constexpr std::array<std::string_view, 13> kept_variables {
 /// What the master acts on, what ends a program that has gone wrong, and what can't be ignored.
 /// SIGCHLD ignored would reap children behind our back.
 constexpr std::array meaningful_signals{
-    SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU, SIGCHLD, SIGCONT,
-    SIGSEGV, SIGBUS, SIGILL,  SIGFPE, SIGABRT, SIGTRAP, SIGSYS,  SIGXCPU, SIGKILL, SIGSTOP};
+    SIGTERM, SIGINT, SIGQUIT, SIGHUP,  SIGUSR1, SIGTTIN, SIGTTOU, SIGCHLD, SIGCONT, SIGSEGV,
+    SIGBUS,  SIGILL, SIGFPE,  SIGABRT, SIGTRAP, SIGSYS,  SIGXCPU, SIGKILL, SIGSTOP};
 
 /// Soft limits that only a careless parent lowers. Not RLIMIT_CORE, which is its owner's choice,
 /// nor RLIMIT_STACK: an unlimited stack makes the kernel lay out memory predictably.
