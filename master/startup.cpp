@@ -117,11 +117,22 @@ int run(MasterParts parts, StartupPipe& startup) {
     }
 }
 
+/// The caller's standard error for a daemon that is told to log there. Any other gives it back, or
+/// whoever reads it would wait for as long as the server runs; for it, `stderr` means the log that
+/// it has.
+UniqueFd keep_callers_stderr(const Config& config, bool foreground) {
+    const bool is_wanted = config.error_log.kind == LogTarget::Kind::standard_error ||
+                           config.output_log.kind == LogTarget::Kind::standard_error;
+    if (foreground || !is_wanted) return {};
+    return UniqueFd(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3));
+}
+
 int serve(const LoadRequest& request, const Inheritance& inheritance) {
     Config config = load(request);
     const bool foreground = stays_in_foreground(request.command_line);
-    const UniqueFd callers_stderr(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3));
-    const LogSurroundings surroundings{foreground, callers_stderr.get(), syslog_socket};
+    const UniqueFd callers_stderr = keep_callers_stderr(config, foreground);
+    const LogSurroundings surroundings{
+        foreground, callers_stderr.is_open() ? callers_stderr.get() : STDERR_FILENO, syslog_socket};
 
     const WorkerIdentity identity = resolve_identity(config);
     UniqueFd image = open_image();
