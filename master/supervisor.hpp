@@ -4,15 +4,13 @@
 #include <optional>
 
 #include "master/supervision.hpp"
+#include "shared/drain_margin.hpp"
 #include "shared/types.hpp"
 
 namespace preforkd::master {
 
 /// Most workers that TTIN gives a pool.
 inline constexpr unsigned max_pool_workers = 1024;
-
-/// A draining worker ends itself at its drain_timeout; it is killed when it is late by this.
-inline constexpr milliseconds drain_margin{1000};
 
 /// Least time between two spawns of one slot, however READY its workers were before they died.
 inline constexpr milliseconds respawn_spacing{100};

@@ -13,9 +13,11 @@
 #include <map>
 #include <memory>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 #include "shared/config_load.hpp"
+#include "shared/drain_margin.hpp"
 #include "shared/exit_code.hpp"
 #include "shared/process_title.hpp"
 #include "shared/worker_entry.hpp"
@@ -60,6 +62,7 @@ class Worker {
     Engine engine_;
     AccessLog access_log_;
     bool draining_ = false;
+    bool alone_ = false;  ///< told to leave by something else than a living master
 };
 
 /// TERM, blocked since before the exec, as something to read: from the master's death or a person.
@@ -176,9 +179,9 @@ void Worker::on_term() {
 
 /// Drains with nobody left to enforce its end: the alarm's default action does, even if we hang.
 void Worker::leave() {
-    if (draining_) return;
-    const auto timeout = std::chrono::duration_cast<seconds>(config_.drain_timeout);
-    ::alarm(static_cast<unsigned>(timeout.count()) + 1);
+    if (std::exchange(alone_, true)) return;
+    const auto timeout = std::chrono::ceil<seconds>(config_.drain_timeout) + drain_margin;
+    ::alarm(static_cast<unsigned>(timeout.count()));
     drain();
 }
 
