@@ -129,6 +129,8 @@ class Launcher {
     }
 
     [[nodiscard]] int pass_on_failure() const noexcept {
+        // It still has workers to end and the lock to give up: whoever sees us exit may start anew.
+        (void)::waitpid(server(), nullptr, 0);
         print(std::string_view(heard_).substr(verdict_at + 2));
         return static_cast<unsigned char>(heard_[verdict_at + 1]);
     }

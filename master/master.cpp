@@ -224,7 +224,7 @@ void Master::perform(const action::Drain& drain) {
 void Master::perform(const action::Kill& kill) {
     const WorkerProcess* const worker = workers_.find(kill.pid);
     if (worker == nullptr) return;
-    if (last_trouble_.empty()) last_trouble_ = fmt::format("it {}", to_string(kill.reason));
+    if (last_trouble_.empty()) last_trouble_ = to_string(kill.reason);
     const bool is_expected = kill.reason == Reason::unwanted || kill.reason == Reason::stopped;
     log_.log(is_expected ? LogLevel::info : LogLevel::error, "worker is killed",
              {{"slot", pools_.text(worker->slot)},
