@@ -281,6 +281,8 @@ void Master::perform(const action::StartFailed& failed) {
 void Master::perform(const action::Stopping&) {
     log_.notice("stopping");
     parts_.notifier.send("STOPPING=1");
+    // Once the workers have closed theirs, a late client is refused rather than left waiting.
+    for (auto& [generation, deployment] : deployments_) deployment.listeners = {};
 }
 
 void Master::perform(const action::Exit& exit) {
