@@ -30,8 +30,9 @@ UniqueFd open_socket(const Address& address) {
 Client::Client(const std::string& address) {
     const Address parsed = parse(address);
     socket_ = open_socket(parsed);
-    BOOST_REQUIRE_MESSAGE(::connect(socket_.get(), parsed.get(), parsed.length) == 0,
-                          "can't connect to " << address << ": " << last_error().message());
+    const bool connected = ::connect(socket_.get(), parsed.get(), parsed.length) == 0;
+    const auto error = last_error();
+    BOOST_REQUIRE_MESSAGE(connected, "can't connect to " << address << ": " << error.message());
 }
 
 void Client::send(std::string_view bytes) {

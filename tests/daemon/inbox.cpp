@@ -35,7 +35,8 @@ Inbox::Inbox(std::string notify, std::string log)
 
 void Inbox::open_log() {
     log_fifo_.reset(::open(log_path_.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
-    BOOST_REQUIRE(log_fifo_.is_open());
+    log_keeper_.reset(::open(log_path_.c_str(), O_WRONLY | O_CLOEXEC));
+    BOOST_REQUIRE(log_keeper_.is_open());
 }
 
 void Inbox::mark() {
@@ -74,7 +75,6 @@ bool Inbox::gather_from(UniqueFd& pipe, std::string& text) const {
     if (!pipe.is_open()) return true;
     char chunk[16384];
     for (;;) {
-        // A FIFO that nobody has opened for writing yet reads as ended, but doesn't poll so.
         pollfd entry{pipe.get(), POLLIN, 0};
         if (::poll(&entry, 1, 0) <= 0) return true;
         const ssize_t size = ::read(pipe.get(), chunk, sizeof chunk);
@@ -84,8 +84,7 @@ bool Inbox::gather_from(UniqueFd& pipe, std::string& text) const {
 }
 
 bool Inbox::wait_for_end_of_log() {
-    // A FIFO ends only when it has had a writer: be one. fifo(7)
-    { const UniqueFd writer(::open(log_path_.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC)); }
+    log_keeper_.reset();
     return wait_until([this] { return !log_fifo_.is_open(); });
 }
 

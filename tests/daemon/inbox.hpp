@@ -17,7 +17,7 @@ class Inbox {
     /// Binds the datagram socket `notify` and makes the FIFO `log`.
     Inbox(std::string notify, std::string log);
 
-    /// Opens the log for reading: before a server is started or told to reopen its logs.
+    /// Opens the log for reading; to be called before a server is started.
     void open_log();
     /// What a server prints on its inherited descriptors comes through `pipe`.
     void listen_to(UniqueFd pipe) { printed_pipe_ = std::move(pipe); }
@@ -49,6 +49,7 @@ class Inbox {
 
     std::string log_path_;
     UniqueFd notify_socket_, log_fifo_, printed_pipe_;
+    UniqueFd log_keeper_;  ///< a writer of our own: the log must not end between two servers
     std::vector<std::string> notes_;
     std::string log_, printed_;
     std::size_t marked_note_ = 0, marked_log_ = 0;
