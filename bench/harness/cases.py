@@ -19,7 +19,7 @@ class Plan:
 
 
 QUICK = Plan(True, rounds=3, seconds=0.6, retry_seconds=20, storm_seconds=4)
-FULL = Plan(False, rounds=7, seconds=1.0, retry_seconds=300, storm_seconds=20)
+FULL = Plan(False, rounds=5, seconds=1.0, retry_seconds=120, storm_seconds=10)
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,12 @@ US = "server_cpu_per_request"
 def sweep(bench, finding, points, x_name, x_labels=None, log_y=False):
     """points: {x: (words, contenders, arguments, path)}. One table and one plot of CPU by x."""
     rounds = max(3, bench.plan.rounds // 2)
+    seconds = bench.plan.seconds * 0.6
     curves = {}
     for x, (words, contenders, arguments, path) in points.items():
         bench.progress(f"{x_name} {words}")
-        samples = measure.interleave(bench, contenders, arguments, lambda one, path=path: path, rounds=rounds)
+        samples = measure.interleave(bench, contenders, arguments, lambda one, path=path: path, rounds=rounds,
+                                     seconds=seconds)
         judge_noise(finding, samples)
         finding.raw[words] = samples.by_label
         for label in samples.labels():
@@ -23,7 +25,7 @@ def sweep(bench, finding, points, x_name, x_labels=None, log_y=False):
             curves.setdefault(name, {})[x] = samples.median(label, US)
     finding.table([x_name, *(f"{label}, µs" for label in curves)],
                   [[points[x][0], *(number(curve.get(x)) for curve in curves.values())] for x in points],
-                  f"Server CPU µs a request, medians of {rounds} rounds.")
+                  f"Server CPU µs a request, medians of {rounds} rounds of {seconds:.1f} s.")
     finding.plot("", svg.lines(finding.title, x_name, "server CPU µs per request",
                                {label: sorted(curve.items()) for label, curve in curves.items()},
                                x_labels=x_labels, log_y=log_y))
@@ -34,7 +36,7 @@ def connections(bench, finding):
     """Busy keep-alive connections from 10 to 19,000, 1 KiB file."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 1000
     counts = [count for count in (10, 100, 1000, 5000, 10000, 19000) if count <= limit]
-    some = bench.contenders("preforkd", "nginx", "h2o", "floor")
+    some = bench.contenders("preforkd", "nginx", "floor")
     sweep(bench, finding, {count: (f"{count:,}", some, ["-c", count, "-w", f"{max(0.2, count / 8000):.1f}s",
                                                         "--timeout", "20s"], "/1k.html")
                            for count in counts}, "connections")
@@ -44,7 +46,7 @@ def connections(bench, finding):
 def sizes(bench, finding):
     """Keep-alive connections ask for files from 1 KiB to 10 MiB."""
     points = {size: (f"{size >> 10} KiB" if size < 1 << 20 else f"{size >> 20} MiB",
-                     bench.contenders("preforkd", "nginx", "nginx sendfile, no nopush", "lighttpd", floor_of(size)),
+                     bench.contenders("preforkd", "nginx", "nginx sendfile, no nopush", floor_of(size)),
                      ["-c", 64 if size < 1 << 20 else 16], "/" + name) for name, size in SIZES.items()}
     sweep(bench, finding, points, "size", log_y=True,
           x_labels={x: words for x, (words, *_) in points.items() if words != "100 KiB"})
@@ -53,7 +55,7 @@ def sizes(bench, finding):
 @case("depths", "Cost against the pipeline's depth")
 def depths(bench, finding):
     """64 connections send 1 to 32 requests at once."""
-    some = bench.contenders("preforkd", "nginx", "h2o", "lighttpd", "floor")
+    some = bench.contenders("preforkd", "nginx", "h2o", "floor")
     sweep(bench, finding, {depth: (str(depth), some, ["-c", 64, "-p", depth], "/1k.html")
                            for depth in (1, 2, 4, 8, 16, 32)}, "requests at once",
           x_labels={depth: str(depth) for depth in (1, 2, 4, 8, 16, 32)}, log_y=True)

@@ -109,7 +109,7 @@ def instructions(bench, finding):
     from .cases_cost import BROWSER
     rows = []
     for shape, arguments in (("keep-alive", []), ("browser's header", BROWSER), ("a connection each", ["-1"])):
-        for contender in bench.contenders("preforkd", "nginx", "h2o", "lighttpd", "haproxy", "floor"):
+        for contender in bench.contenders("preforkd", "nginx", "h2o", "floor"):
             bench.progress(f"{shape}: {contender.label}")
             few, many = (callgrind(bench, contender, arguments, requests) for requests in (2000, 12000))
             if few is None or many is None:

@@ -23,7 +23,7 @@ def latency(bench, finding):
     by_share = {}
     for share in shares:
         samples = measure.interleave(bench, contenders, ["-c", 64, "-R", int(top * share)], lambda one: "/1k.html",
-                                     seconds=max(1.0, bench.plan.seconds * 2))
+                                     seconds=max(1.0, bench.plan.seconds * 1.5))
         judge_noise(finding, samples)
         by_share[share] = samples
         finding.raw[f"{share:.0%}"] = samples.by_label

@@ -206,7 +206,7 @@ def crash(bench, finding):
 def hang(bench, finding):
     """SIGSTOP of one of four workers, 3 s into a run of new connections at a fixed rate: who waits?"""
     everywhere = machine.all_cores()
-    rows, shown = [], []
+    rows, shown, seconds = [], [], max(16, bench.plan.storm_seconds)
     for label, contender, settings in two_workers(bench, "preforkd", "nginx", "nginx reuseport"):
         server = bench.fleet.server(contender.server, everywhere.server, **{**settings, "WORKERS": 4})
         bench.check(contender, server)
@@ -221,7 +221,7 @@ def hang(bench, finding):
 
         thread = threading.Thread(target=freeze)
         thread.start()
-        result = bench.clients.load(["-c", 200, "-1", "-R", 1000, "-d", "20s", "--timeout", "2s"], url, None,
+        result = bench.clients.load(["-c", 200, "-1", "-R", 1000, "-d", f"{seconds}s", "--timeout", "2s"], url, None,
                                     everywhere.client)
         thread.join()
         gone = stopped[0] not in processes.children(server.pid)

@@ -162,8 +162,7 @@ bool Connection::consume(std::string_view bytes, TimePoint now) {
             if (!reply->failure) ++crew_.tally.closes_announced;
         }
         if (outstanding_ > 0) continue;
-        if (!bytes.empty() && !reply->closes) ++crew_.tally.unsolicited;
-        finish(now, bytes.empty() && !reply->closes && !crew_.options.one_shot);
+        finish_batch(bytes, reply->closes, now);
         return false;
     }
     return true;
@@ -184,6 +183,17 @@ void Connection::settle(const Reply& reply, TimePoint now) {
     if (now > crew_.end) return;
     crew_.tally.add_answer(now, now - due_);
     if (crew_.options.rate > 0) crew_.tally.service_time.record(now - sent_at_);
+}
+
+/// `rest`: what came behind the last answer.
+void Connection::finish_batch(std::string_view rest, bool closes, TimePoint now) {
+    if (!rest.empty() && !closes) {
+        if (reader_->is_farewell(rest))
+            ++crew_.tally.closes_announced;
+        else
+            ++crew_.tally.unsolicited;
+    }
+    finish(now, rest.empty() && !closes && !crew_.options.one_shot);
 }
 
 void Connection::fail_rest(Failure first, Failure others) {

@@ -69,6 +69,7 @@ class Connection final : public Sender, private Socket::Owner {
     bool consume(std::string_view bytes, TimePoint now);
     void greeted(const Reply& reply, TimePoint now);
     void settle(const Reply& reply, TimePoint now);
+    void finish_batch(std::string_view rest, bool closes, TimePoint now);
     void fail_rest(Failure first, Failure others);
     void finish(TimePoint now, bool keep_open, bool pause = false);
     void close();
