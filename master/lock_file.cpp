@@ -108,6 +108,19 @@ bool holds_flock(const OpenDescriptor& open) {
     return info.find("FLOCK") != std::string::npos;
 }
 
+std::optional<Pid> look_for_lock_holder(const UniqueFd& lock) {
+    const auto named = read_pid(lock);
+    // Not /proc/locks: it knows who called flock, which after daemonizing is a dead process.
+    auto holders = find_open(link_of(lock.get()));
+    std::erase_if(holders, [](const OpenDescriptor& open) { return !holds_flock(open); });
+    // The launcher and a child not yet past its exec hold it too; the file says which one to name.
+    for (const OpenDescriptor& holder : holders)
+        if (holder.pid == named) return named;
+    if (!holders.empty()) return holders.front().pid;
+    if (named && (::kill(named->value, 0) == 0 || errno == EPERM)) return named;
+    return std::nullopt;
+}
+
 }  // namespace
 
 LockFile LockFile::acquire(std::string path) {
@@ -181,15 +194,10 @@ std::optional<Pid> read_pid(const UniqueFd& lock) noexcept {
 }
 
 std::optional<Pid> find_lock_holder(const UniqueFd& lock) {
-    const auto named = read_pid(lock);
-    // Not /proc/locks: it knows who called flock, which after daemonizing is a dead process.
-    auto holders = find_open(link_of(lock.get()));
-    std::erase_if(holders, [](const OpenDescriptor& open) { return !holds_flock(open); });
-    // The launcher and a child not yet past its exec hold it too; the file says which one to name.
-    for (const OpenDescriptor& holder : holders)
-        if (holder.pid == named) return named;
-    if (!holders.empty()) return holders.front().pid;
-    if (named && (::kill(named->value, 0) == 0 || errno == EPERM)) return named;
+    // One that goes to the background meanwhile may be in none of the processes that a look finds:
+    // the one before the fork has gone, the one after it came too late to be listed.
+    for (int looks = 0; looks < 5; ++looks)
+        if (const auto holder = look_for_lock_holder(lock)) return holder;
     return std::nullopt;
 }
 

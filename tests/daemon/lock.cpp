@@ -61,7 +61,8 @@ BOOST_AUTO_TEST_CASE(a_second_start_is_told_the_pid_and_what_to_do) {
     const Outcome second = finish(execute(server.command(false)));
     BOOST_TEST(second.exit == exited(1));
     BOOST_TEST(holder(second) == std::to_string(server.pid()));
-    BOOST_TEST(holds_all(second.printed, {server.lock_file(), "kill -HUP"}), second.printed);
+    BOOST_TEST(holds_all(second.printed, {server.lock_file(), "kill -HUP " + holder(second)}),
+               second.printed);
     BOOST_TEST(Client(server.address()).ask("hello") == "hello");
     server.stop();
 }
