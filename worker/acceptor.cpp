@@ -31,6 +31,7 @@ std::uint64_t descriptor_limit() noexcept {
 
 Acceptor::Acceptor(SessionGroup& group, Listener listener, UniqueFd socket, bool shared)
     : group_(group), listener_(std::move(listener)), socket_(std::move(socket)), shared_(shared) {
+    listener_.group = &group_;
     listener_.input_expected = arrives_with_input(socket_);
 }
 

@@ -35,7 +35,9 @@ class BackgroundTasks::Running final : private preforkd::detail::TaskObserver {
 BackgroundTasks::BackgroundTasks(const Logger& logger) : logger_(logger) {}
 BackgroundTasks::~BackgroundTasks() = default;
 
-void BackgroundTasks::abandon_all() noexcept { running_.clear(); }
+void BackgroundTasks::abandon_all() noexcept {
+    running_.clear();
+}
 
 void BackgroundTasks::start(task<void> background) {
     running_.emplace_back(*this, std::move(background));

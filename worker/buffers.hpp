@@ -21,6 +21,9 @@ class SharedBuffer {
         return byte >= memory_.get() && byte < memory_.get() + capacity_;
     }
 
+    /// How much of it is in use, for an output buffer.
+    std::size_t size = 0;
+
     [[nodiscard]] Session* holder() const noexcept { return holder_; }
     void hand_to(Session* holder) noexcept { holder_ = holder; }
 

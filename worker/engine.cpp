@@ -139,7 +139,10 @@ Engine::~Engine() {
 }
 
 void Engine::add_listener(ListenerSetup setup) {
-    Listener listener{std::move(setup.name), std::move(setup.service_name), setup.service, false};
+    Listener listener;
+    listener.name = std::move(setup.name);
+    listener.service_name = std::move(setup.service_name);
+    listener.service = setup.service;
     parts_->acceptors.push_back(std::make_unique<Acceptor>(parts_->group, std::move(listener),
                                                            std::move(setup.socket), setup.shared));
 }

@@ -174,7 +174,11 @@ bool Sleep::advance() {
     timer_->timer.async_wait([timer = timer_](const error_code&) {
         if (timer->session != nullptr) timer->session->on_ready();
     });
-    return settle(session.sleep_on(*timer_), succeeded_);
+    return settle(session.wait_for_timer(), succeeded_);
+}
+
+void Sleep::interrupt() {
+    timer_->timer.cancel();
 }
 
 }  // namespace preforkd::detail

@@ -37,32 +37,41 @@ class Readiness : private boost::asio::detail::reactor_op {
 
     /// Errors: those of epoll_ctl(2) when it joins; on_ready() is not called then.
     error_code wait(Reactor& reactor, int fd, Interest interest) {
-        joining_ = descriptor_ == nullptr;
-        if (joining_) {
-            const int error = reactor.epoll_.register_descriptor(fd, descriptor_);
+        auto descriptor = registration();
+        joining() = descriptor == nullptr;
+        if (descriptor == nullptr) {
+            const int error = reactor.epoll_.register_descriptor(fd, descriptor);
             if (error != 0) {
-                reactor.epoll_.deregister_descriptor(fd, descriptor_, true);
-                reactor.epoll_.cleanup_descriptor_data(descriptor_);
+                reactor.epoll_.deregister_descriptor(fd, descriptor, true);
+                reactor.epoll_.cleanup_descriptor_data(descriptor);
                 return {error, boost::system::system_category()};
             }
+            cancellation_key_ = descriptor;
         }
         const int kind = interest == Interest::readable ? Epoll::read_op : Epoll::write_op;
-        reactor.epoll_.start_op(kind, fd, descriptor_, this, true, true);
-        joining_ = false;
+        reactor.epoll_.start_op(kind, fd, descriptor, this, true, true);
+        joining() = false;
         return {};
     }
 
-    void cancel(Reactor& reactor, int fd) { reactor.epoll_.cancel_ops(fd, descriptor_); }
+    void cancel(Reactor& reactor, int fd) {
+        auto descriptor = registration();
+        reactor.epoll_.cancel_ops(fd, descriptor);
+    }
 
     void close(Reactor& reactor, UniqueFd& fd) {
-        reactor.epoll_.deregister_descriptor(fd.get(), descriptor_, true);
+        auto descriptor = registration();
+        reactor.epoll_.deregister_descriptor(fd.get(), descriptor, true);
         fd.reset();
-        reactor.epoll_.cleanup_descriptor_data(descriptor_);
+        reactor.epoll_.cleanup_descriptor_data(descriptor);
+        cancellation_key_ = nullptr;
     }
 
     void leave(Reactor& reactor, int fd) {
-        reactor.epoll_.deregister_descriptor(fd, descriptor_, false);
-        reactor.epoll_.cleanup_descriptor_data(descriptor_);
+        auto descriptor = registration();
+        reactor.epoll_.deregister_descriptor(fd, descriptor, false);
+        reactor.epoll_.cleanup_descriptor_data(descriptor);
+        cancellation_key_ = nullptr;
     }
 
   protected:
@@ -74,7 +83,7 @@ class Readiness : private boost::asio::detail::reactor_op {
     // last wait ended ("exhausted" tells it that nothing is left over). A descriptor that has just
     // joined looks ready to it without being so; epoll reports what is there already.
     static status perform(reactor_op* base) noexcept {
-        return static_cast<Readiness*>(base)->joining_ ? not_done : done_and_exhausted;
+        return static_cast<Readiness*>(base)->joining() ? not_done : done_and_exhausted;
     }
 
     // Without an owner the io_context is being destroyed.
@@ -82,8 +91,12 @@ class Readiness : private boost::asio::detail::reactor_op {
         if (owner != nullptr) static_cast<Owner*>(static_cast<Readiness*>(base))->on_ready();
     }
 
-    Epoll::per_descriptor_data descriptor_ = nullptr;
-    bool joining_ = false;
+    // Two fields of reactor_op that mean nothing to an operation like this one; a connection has
+    // one of these all its life, so each word counts.
+    Epoll::per_descriptor_data registration() const noexcept {
+        return static_cast<Epoll::per_descriptor_data>(cancellation_key_);
+    }
+    std::size_t& joining() noexcept { return bytes_transferred_; }
 };
 
 }  // namespace preforkd::worker

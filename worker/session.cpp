@@ -6,8 +6,6 @@
 #include <boost/asio/post.hpp>
 #include <preforkd/service.hpp>
 
-#include "worker/sleep_timer.hpp"
-
 namespace preforkd::worker {
 namespace {
 
@@ -25,22 +23,15 @@ Tick after(Tick now, std::uint16_t ticks) noexcept {
 
 }  // namespace
 
-Session::Session(SessionGroup& group, const Listener& listener, UniqueFd socket,
-                 const PeerAddress& peer)
+Session::Session(const Listener& listener, UniqueFd socket, const PeerAddress& peer)
     : drained_(!listener.input_expected),
-      came_in_drain_(group.draining()),
+      came_in_drain_(listener.group->draining()),
       socket_(std::move(socket)),
       read_timeout_(default_read_timeout),
       send_timeout_(default_send_timeout),
       peer_(peer),
-      group_(group),
       listener_(listener),
-      id_(group.next_id()) {}
-
-Session::~Session() {
-    if (group_.input().holder() == this) group_.input().hand_to(nullptr);
-    if (group_.output().holder() == this) group_.output().hand_to(nullptr);
-}
+      id_(listener.group->next_id()) {}
 
 void Session::begin() {
     try {
@@ -70,10 +61,11 @@ void Session::log_failure(const std::exception_ptr& failure) const {
         text = exception.what();
     } catch (...) {
     }
-    group_.logger().error("service failed; connection closed", {{"service", listener_.service_name},
-                                                                {"listener", listener_.name},
-                                                                {"peer", peer_.render()},
-                                                                {"error", text}});
+    group().logger().error("service failed; connection closed",
+                           {{"service", listener_.service_name},
+                            {"listener", listener_.name},
+                            {"peer", peer_.render()},
+                            {"error", text}});
 }
 
 bool Session::attempt(Operation& operation) {
@@ -87,18 +79,18 @@ bool Session::attempt(Operation& operation) {
 void Session::suspend(Operation& operation, std::coroutine_handle<> waiter) {
     operation_ = &operation;
     waiter_ = waiter;
-    read_until_ = after(group_.wheel().now(), read_timeout_);
+    read_until_ = after(group().wheel().now(), read_timeout_);
     start_wait();
 }
 
 Session::Attempt Session::fail(End reason) noexcept {
     why_ = reason;
-    if (!input_ended_ && !broken_ && !group_.is_cut()) return Attempt::failed;
+    if (!input_ended_ && !broken_ && !group().is_cut()) return Attempt::failed;
     if (++failures_ < failures_allowed) return Attempt::failed;
-    group_.logger().error("service goes on after its connection has ended; stopped",
-                          {{"service", listener_.service_name},
-                           {"listener", listener_.name},
-                           {"peer", peer_.render()}});
+    group().logger().error("service goes on after its connection has ended; stopped",
+                           {{"service", listener_.service_name},
+                            {"listener", listener_.name},
+                            {"peer", peer_.render()}});
     stage_ = Stage::doomed;
     return yield();
 }
@@ -108,8 +100,7 @@ Session::Attempt Session::yield() noexcept {
     return Attempt::wait;
 }
 
-Session::Attempt Session::sleep_on(preforkd::detail::SleepTimer& timer) noexcept {
-    sleep_ = &timer;
+Session::Attempt Session::wait_for_timer() noexcept {
     need_ = Need::timer;
     return Attempt::wait;
 }
@@ -121,13 +112,13 @@ void Session::start_wait() {
         wait_until_ = wait_limit();
         schedule();
         const Interest interest = need_ == Need::readable ? Interest::readable : Interest::writable;
-        const error_code error = wait(group_.reactor(), socket_.get(), interest);
+        const error_code error = wait(group().reactor(), socket_.get(), interest);
         if (!error) return;
-        group_.logger().error("epoll refuses a connection; closed",
-                              {{"peer", peer_.render()}, {"error", error.message()}});
+        group().logger().error("epoll refuses a connection; closed",
+                               {{"peer", peer_.render()}, {"error", error.message()}});
         break_connection();
     }
-    boost::asio::post(group_.context(), [this] { on_ready(); });
+    boost::asio::post(group().context(), [this] { on_ready(); });
 }
 
 void Session::on_ready() {
@@ -149,8 +140,9 @@ void Session::on_ready() {
 // Makes a pending wait come back soon.
 void Session::end_wait() {
     if (!waiting_) return;
-    if (need_ == Need::readable || need_ == Need::writable) cancel(group_.reactor(), socket_.get());
-    if (need_ == Need::timer) sleep_->timer.cancel();
+    if (need_ == Need::readable || need_ == Need::writable)
+        cancel(group().reactor(), socket_.get());
+    if (need_ == Need::timer) operation_->interrupt();
 }
 
 bool Session::take_woken() noexcept {
@@ -174,7 +166,7 @@ void Session::wake() {
 
 Tick Session::wait_limit() const noexcept {
     if (need_ == Need::writable)
-        return std::min(deadline_, after(group_.wheel().now(), send_timeout_));
+        return std::min(deadline_, after(group().wheel().now(), send_timeout_));
     return std::min({deadline_, read_until_, grace_limit()});
 }
 
@@ -183,22 +175,22 @@ bool Session::waits_for_message() const noexcept {
 }
 
 Tick Session::grace_limit() const noexcept {
-    if (!group_.draining() || !waits_for_message()) return never;
+    if (!group().draining() || !waits_for_message()) return never;
     if (rule_ != OnDrain::grace && rule_ != OnDrain::idle) return never;
-    if (came_in_drain_ || rule_ == OnDrain::idle) return group_.grace_from_now();
-    return group_.grace_until();
+    if (came_in_drain_ || rule_ == OnDrain::idle) return group().grace_from_now();
+    return group().grace_until();
 }
 
 End Session::reason_not_to_wait() noexcept {
-    if (group_.is_cut()) return End::draining;
+    if (group().is_cut()) return End::draining;
     if (take_woken()) return End::woken;
     const bool timed_out = take_timed_out();
-    const bool may_leave = group_.draining() && rule_ != OnDrain::wait && begin_ == end_;
+    const bool may_leave = group().draining() && rule_ != OnDrain::wait && begin_ == end_;
     const bool at_once = rule_ == OnDrain::wake || (rule_ == OnDrain::grace && heard_in_drain_);
     if (may_leave && at_once) return End::draining;
-    if (may_leave && timed_out && group_.wheel().now() < std::min(deadline_, read_until_))
+    if (may_leave && timed_out && group().wheel().now() < std::min(deadline_, read_until_))
         return End::draining;
-    if (timed_out || deadline_ <= group_.wheel().now()) return End::deadline;
+    if (timed_out || deadline_ <= group().wheel().now()) return End::deadline;
     return End::none;
 }
 
@@ -206,13 +198,13 @@ End Session::reason_not_to_wait() noexcept {
 // for those this moves the entry once per tick.
 void Session::schedule() {
     Tick next = wait_until_;
-    if (need_ == Need::readable && unverified_) next = group_.wheel().now() + 1;
-    if (next < due()) group_.wheel().place(*this, next);
+    if (need_ == Need::readable && unverified_) next = group().wheel().now() + 1;
+    if (next < due()) group().wheel().place(*this, next);
 }
 
 void Session::on_tick() {
     if (!waiting_ || need_ == Need::turn || need_ == Need::timer) return;
-    if (wait_until_ <= group_.wheel().now()) {
+    if (wait_until_ <= group().wheel().now()) {
         timed_out_ = true;
         return end_wait();
     }

@@ -22,9 +22,7 @@ class Session final : public Connection,
         preforkd::detail::release_frame(memory, size);
     }
 
-    Session(SessionGroup& group, const Listener& listener, UniqueFd socket,
-            const PeerAddress& peer);
-    ~Session();
+    Session(const Listener& listener, UniqueFd socket, const PeerAddress& peer);
 
     static Session& of(Connection& connection) noexcept {
         return static_cast<Session&>(connection);
@@ -71,20 +69,20 @@ class Session final : public Connection,
     void keep_if_shared(std::string_view& bytes);
 
     Attempt fail(End reason) noexcept;
-    Attempt sleep_on(preforkd::detail::SleepTimer& timer) noexcept;
+    Attempt wait_for_timer() noexcept;
     Attempt yield() noexcept;
 
     [[nodiscard]] bool fits_gathered(std::size_t size) const noexcept;
     [[nodiscard]] bool broken() const noexcept { return broken_; }
     bool take_woken() noexcept;
-    [[nodiscard]] SessionGroup& group() const noexcept { return group_; }
+    [[nodiscard]] SessionGroup& group() const noexcept { return *listener_.group; }
 
     // --- for Connection ---
 
     void put(std::string_view bytes);
     char* prepare(std::size_t size);
-    void commit(std::size_t size) noexcept { output_size_ += static_cast<std::uint32_t>(size); }
-    [[nodiscard]] std::size_t unsent() const noexcept { return output_size_ - output_sent_; }
+    void commit(std::size_t size) noexcept;
+    [[nodiscard]] std::size_t unsent() const noexcept { return gathered().size(); }
     void set_linger() noexcept { linger_ = true; }
     void set_reset() noexcept { reset_ = true; }
     void set_deadline(Tick deadline) noexcept { deadline_ = deadline; }
@@ -101,6 +99,13 @@ class Session final : public Connection,
     void save_output();
 
   private:
+    /// What doesn't stay in the shared buffers while this session waits in the middle of something.
+    struct Kept {
+        std::unique_ptr<char[]> input;  ///< what is unconsumed
+        std::string output;             ///< what is unsent, and then room that is prepared
+        std::size_t prepared = 0;
+    };
+
     enum class Need : std::uint8_t { readable, writable, turn, timer };
     enum class Stage : std::uint8_t {
         serving,
@@ -129,16 +134,19 @@ class Session final : public Connection,
     bool discard_input();
     [[nodiscard]] bool must_linger() const noexcept;
     void close() noexcept;
+    void leave_buffers() noexcept;
 
     // session_input.cpp
     void take_input();
     void receive();
+    Kept& keep();
+    void keep_less() noexcept;
 
     // session_output.cpp
+    [[nodiscard]] std::string_view gathered() const noexcept;
     void take_output();
-    void release_output() noexcept;
+    void drop_gathered(std::size_t size);
     void break_connection() noexcept;
-    [[nodiscard]] char* output_base() noexcept;
     Attempt blocked() noexcept;
 
     // Ordered so that the small ones share words.
@@ -165,16 +173,11 @@ class Session final : public Connection,
     Tick deadline_ = never;
     Tick read_until_ = never;
     Tick wait_until_ = never;
-    std::uint32_t output_size_ = 0;
-    std::uint32_t output_sent_ = 0;
     PeerAddress peer_;
-    SessionGroup& group_;
     const Listener& listener_;
     std::uint64_t id_;
-    std::unique_ptr<char[]> own_input_;
-    std::unique_ptr<std::string> own_output_;
+    std::unique_ptr<Kept> kept_;
     Operation* operation_ = nullptr;
-    preforkd::detail::SleepTimer* sleep_ = nullptr;
     std::coroutine_handle<> waiter_;
     task<void> task_;
 };

@@ -32,7 +32,7 @@ void Session::finish() {
     if (!half_closed_) ::shutdown(socket_.get(), SHUT_WR);
     stage_ = Stage::lingering;
     begin_ = end_ = nullptr;
-    deadline_ = group_.wheel().now() + ticks_for(linger_time);
+    deadline_ = group().wheel().now() + ticks_for(linger_time);
     read_until_ = never;
     linger_on();
 }
@@ -41,7 +41,7 @@ void Session::finish() {
 // reset makes the peer's kernel forget what it had not yet read. RFC 9112 section 9.6
 bool Session::must_linger() const noexcept {
     if (input_ended_) return false;
-    return linger_ || !drained_ || begin_ != end_ || group_.draining();
+    return linger_ || !drained_ || begin_ != end_ || group().draining();
 }
 
 void Session::linger_on() {
@@ -56,7 +56,7 @@ bool Session::discard_input() {
     std::uint64_t discarded = 0;
     while (discarded < linger_bytes) {
         const ssize_t got =
-            ::recv(socket_.get(), group_.input().begin(), group_.input().capacity(), 0);
+            ::recv(socket_.get(), group().input().begin(), group().input().capacity(), 0);
         if (got < 0 && errno == EINTR) continue;
         if (got < 0 && errno == EAGAIN) return false;
         if (got <= 0) return true;
@@ -73,15 +73,21 @@ void Session::close() noexcept {
         };  // socket(7), SO_LINGER: a reset that discards what is unsent
         ::setsockopt(socket_.get(), SOL_SOCKET, SO_LINGER, &now, sizeof now);
     }
-    Readiness<Session>::close(group_.reactor(), socket_);
-    SessionGroup& group = group_;
-    group.session_ended(*this);
+    Readiness<Session>::close(group().reactor(), socket_);
+    leave_buffers();
+    group().session_ended(*this);
 }
 
 void Session::abandon() noexcept {
     task_.reset();
     operation_ = nullptr;
-    Readiness<Session>::close(group_.reactor(), socket_);
+    Readiness<Session>::close(group().reactor(), socket_);
+    leave_buffers();
+}
+
+void Session::leave_buffers() noexcept {
+    for (SharedBuffer* const buffer : {&group().input(), &group().output()})
+        if (buffer->holder() == this) buffer->hand_to(nullptr);
 }
 
 }  // namespace preforkd::worker

@@ -30,7 +30,7 @@ SessionGroup::~SessionGroup() {
 }
 
 void SessionGroup::start(UniqueFd connection, const PeerAddress& peer, const Listener& listener) {
-    auto* const session = new Session(*this, listener, std::move(connection), peer);
+    auto* const session = new Session(listener, std::move(connection), peer);
     wheel_.add(*session);
     arm_timer();
     session->begin();

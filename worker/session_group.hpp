@@ -22,10 +22,13 @@ class Service;
 
 namespace preforkd::worker {
 
+class SessionGroup;
+
 /// What connections of one listening socket have in common.
 struct Listener {
-    std::string name;          ///< NAME of `[listen.NAME]`
-    std::string service_name;  ///< for log lines
+    SessionGroup* group = nullptr;  ///< where its sessions live
+    std::string name;               ///< NAME of `[listen.NAME]`
+    std::string service_name;       ///< for log lines
     Service* service = nullptr;
     /// A new connection has sent something already (TCP_DEFER_ACCEPT), so it is read at once;
     /// otherwise it is waited for, since that recv would mostly find nothing.
@@ -40,7 +43,7 @@ class SessionGroup {
     SessionGroup(const SessionGroup&) = delete;
     SessionGroup& operator=(const SessionGroup&) = delete;
 
-    /// Serves `connection` until its service is done. `listener` outlives the group.
+    /// Serves `connection` until its service is done. `listener` is of this group and outlives it.
     void start(UniqueFd connection, const PeerAddress& peer, const Listener& listener);
 
     /// Tells every session that the worker leaves; see DrainRules for the grace.

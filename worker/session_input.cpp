@@ -31,7 +31,7 @@ Session::Attempt Session::receive_more(OnDrain rule) {
 void Session::receive() {
     attempts_ += cost_of_receive;
     take_input();
-    SharedBuffer& buffer = group_.input();
+    SharedBuffer& buffer = group().input();
     const auto kept = received().size();
     if (begin_ != buffer.begin() &&
         static_cast<std::size_t>(buffer.end() - end_) < buffer.capacity() / 2) {
@@ -50,7 +50,7 @@ void Session::receive() {
         // Asking again would cost a system call to learn so.
         drained_ = static_cast<std::size_t>(got) < room;
         unverified_ = drained_;
-        if (group_.draining()) heard_in_drain_ = true;
+        if (group().draining()) heard_in_drain_ = true;
     } else if (got == 0) {
         input_ended_ = true;
     } else if (errno == EAGAIN) {
@@ -63,7 +63,7 @@ void Session::receive() {
 
 // Makes the shared buffer ours, with our unconsumed bytes in it.
 void Session::take_input() {
-    SharedBuffer& buffer = group_.input();
+    SharedBuffer& buffer = group().input();
     if (buffer.holder() == this) {
         if (begin_ == end_) begin_ = end_ = buffer.begin();
         return;
@@ -74,7 +74,7 @@ void Session::take_input() {
     if (kept != 0) std::memcpy(buffer.begin(), begin_, kept);
     begin_ = buffer.begin();
     end_ = begin_ + kept;
-    own_input_.reset();
+    if (kept_) keep_less();
 }
 
 void Session::save_input() {
@@ -83,14 +83,25 @@ void Session::save_input() {
         begin_ = end_ = nullptr;
         return;
     }
-    own_input_ = std::make_unique_for_overwrite<char[]>(kept);
-    std::memcpy(own_input_.get(), begin_, kept);
-    begin_ = own_input_.get();
+    keep().input = std::make_unique_for_overwrite<char[]>(kept);
+    std::memcpy(kept_->input.get(), begin_, kept);
+    begin_ = kept_->input.get();
     end_ = begin_ + kept;
 }
 
+Session::Kept& Session::keep() {
+    if (!kept_) kept_ = std::make_unique<Kept>();
+    return *kept_;
+}
+
+// The input is back in the shared buffer.
+void Session::keep_less() noexcept {
+    kept_->input.reset();
+    if (kept_->output.empty()) kept_.reset();
+}
+
 void Session::keep_if_shared(std::string_view& bytes) {
-    if (bytes.empty() || !group_.input().contains(bytes.data())) return;
+    if (bytes.empty() || !group().input().contains(bytes.data())) return;
     put(std::exchange(bytes, {}));
 }
 

@@ -16,29 +16,52 @@ constexpr std::uint64_t file_chunk = 2u << 20;
 // Counted against the turn, in operations.
 constexpr std::uint16_t cost_of_send = 8;
 
+ssize_t send_both(int socket, std::string_view first, std::string_view second, int flags) noexcept {
+    flags |= MSG_NOSIGNAL;
+    if (second.empty()) return ::send(socket, first.data(), first.size(), flags);
+    if (first.empty()) return ::send(socket, second.data(), second.size(), flags);
+    // sendmsg(2) only reads through iov_base, which is not const for readv(2)'s sake.
+    iovec parts[2] = {{const_cast<char*>(first.data()), first.size()},
+                      {const_cast<char*>(second.data()), second.size()}};
+    msghdr message{};
+    message.msg_iov = parts;
+    message.msg_iovlen = 2;
+    return ::sendmsg(socket, &message, flags);
+}
+
 }  // namespace
 
 // --- gathering ---
 
-// Where the gathered bytes lie: [output_sent_, output_size_) of it is unsent.
-char* Session::output_base() noexcept {
-    return own_output_ ? own_output_->data() : group_.output().begin();
+std::string_view Session::gathered() const noexcept {
+    if (kept_ && !kept_->output.empty()) return kept_->output;
+    SharedBuffer& buffer = group().output();
+    if (buffer.holder() != this) return {};
+    return {buffer.begin(), buffer.size};
 }
 
 bool Session::fits_gathered(std::size_t size) const noexcept {
-    return unsent() + size <= group_.output().capacity();
+    return unsent() + size <= group().output().capacity();
 }
 
 char* Session::prepare(std::size_t size) {
-    if (!own_output_) {
+    if (!kept_ || kept_->output.empty()) {
         take_output();
-        if (output_size_ + size <= group_.output().capacity())
-            return group_.output().begin() + output_size_;
+        SharedBuffer& buffer = group().output();
+        if (buffer.size + size <= buffer.capacity()) return buffer.begin() + buffer.size;
         save_output();
-        if (!own_output_) own_output_ = std::make_unique<std::string>();
     }
-    own_output_->resize(output_size_ + size);
-    return own_output_->data() + output_size_;
+    std::string& output = keep().output;
+    kept_->prepared = size;
+    output.resize(output.size() + size);
+    return output.data() + output.size() - size;
+}
+
+void Session::commit(std::size_t size) noexcept {
+    if (kept_ && kept_->prepared != 0)
+        kept_->output.resize(kept_->output.size() - std::exchange(kept_->prepared, 0) + size);
+    else
+        group().output().size += size;
 }
 
 void Session::put(std::string_view bytes) {
@@ -48,25 +71,32 @@ void Session::put(std::string_view bytes) {
 }
 
 void Session::take_output() {
-    SharedBuffer& buffer = group_.output();
+    SharedBuffer& buffer = group().output();
     if (buffer.holder() == this) return;
     if (buffer.holder() != nullptr) buffer.holder()->save_output();
     buffer.hand_to(this);
-    output_size_ = output_sent_ = 0;
+    buffer.size = 0;
 }
 
-// What is unsent moves into memory of our own, of just its size.
+// What is gathered moves into memory of our own, of just its size.
 void Session::save_output() {
-    if (unsent() != 0)
-        own_output_ = std::make_unique<std::string>(output_base() + output_sent_, unsent());
-    output_size_ -= output_sent_;
-    output_sent_ = 0;
-    group_.output().hand_to(nullptr);
+    SharedBuffer& buffer = group().output();
+    if (buffer.size != 0) keep().output.assign(buffer.begin(), buffer.size);
+    buffer.size = 0;
+    buffer.hand_to(nullptr);
 }
 
-void Session::release_output() noexcept {
-    own_output_.reset();
-    output_size_ = output_sent_ = 0;
+// The kernel has the first `size` bytes. What it doesn't take now is not worth the shared buffer.
+void Session::drop_gathered(std::size_t size) {
+    if (size == 0) return;
+    if (kept_ && !kept_->output.empty()) {
+        kept_->output.erase(0, size);
+        if (kept_->output.empty() && !kept_->input) kept_.reset();
+        return;
+    }
+    SharedBuffer& buffer = group().output();
+    if (size != buffer.size) keep().output.assign(buffer.begin() + size, buffer.size - size);
+    buffer.size = 0;
 }
 
 // --- sending ---
@@ -81,40 +111,28 @@ Session::Attempt Session::send(std::string_view& more, int flags) {
     if (broken_) return fail(End::reset);
     attempts_ += cost_of_send;
     for (;;) {
-        // Not const_cast away: sendmsg(2) reads through iov_base only.
-        iovec parts[2] = {{output_base() + output_sent_, unsent()},
-                          {const_cast<char*>(more.data()), more.size()}};
-        const std::size_t total = unsent() + more.size();
-        ssize_t taken = 0;
-        if (more.empty()) {
-            taken = ::send(socket_.get(), parts[0].iov_base, total, flags | MSG_NOSIGNAL);
-        } else {
-            msghdr message{};
-            message.msg_iov = unsent() == 0 ? parts + 1 : parts;
-            message.msg_iovlen = unsent() == 0 ? 1 : 2;
-            taken = ::sendmsg(socket_.get(), &message, flags | MSG_NOSIGNAL);
-        }
+        const std::string_view first = gathered();
+        const std::size_t total = first.size() + more.size();
+        const ssize_t taken = send_both(socket_.get(), first, more, flags);
         if (taken < 0 && errno == EINTR) continue;
         if (taken < 0 && errno == EAGAIN) return blocked();
         if (taken < 0) {
             break_connection();
             return fail(End::reset);
         }
-        const std::size_t of_gathered = std::min(static_cast<std::size_t>(taken), unsent());
-        output_sent_ += static_cast<std::uint32_t>(of_gathered);
-        more.remove_prefix(static_cast<std::size_t>(taken) - of_gathered);
-        if (static_cast<std::size_t>(taken) < total) return blocked();
-        release_output();
-        return Attempt::done;
+        const std::size_t of_first = std::min(static_cast<std::size_t>(taken), first.size());
+        drop_gathered(of_first);
+        more.remove_prefix(static_cast<std::size_t>(taken) - of_first);
+        return static_cast<std::size_t>(taken) < total ? blocked() : Attempt::done;
     }
 }
 
 // The kernel takes no more now. It has noted so, and makes an event when there is room again.
 Session::Attempt Session::blocked() noexcept {
     const bool over = need_ == Need::writable && take_timed_out();
-    if (over || group_.is_cut() || deadline_ <= group_.wheel().now()) {
+    if (over || group().is_cut() || deadline_ <= group().wheel().now()) {
         break_connection();
-        return fail(group_.is_cut() ? End::draining : End::deadline);
+        return fail(group().is_cut() ? End::draining : End::deadline);
     }
     need_ = Need::writable;
     return Attempt::wait;
@@ -155,7 +173,8 @@ Session::Attempt Session::half_close() {
 void Session::break_connection() noexcept {
     broken_ = true;
     input_ended_ = true;
-    release_output();
+    if (group().output().holder() == this) group().output().size = 0;
+    if (kept_) kept_->output.clear();
 }
 
 }  // namespace preforkd::worker

@@ -68,6 +68,9 @@ class Operation {
     /// One attempt; true when there is a result, a failure included.
     virtual bool advance() = 0;
 
+    /// The wait is to end soon, for a reason that advance() will find.
+    virtual void interrupt() {}
+
   protected:
     explicit Operation(Connection& connection) noexcept : connection_(connection) {}
     ~Operation() = default;
@@ -199,6 +202,7 @@ class Sleep final : public Operation {
         : Operation(connection), duration_(duration) {}
     ~Sleep();
     bool advance() override;
+    void interrupt() override;
     bool await_resume() noexcept { return succeeded_; }
 
   private:
