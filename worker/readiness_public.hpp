@@ -1,7 +1,7 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/posix/basic_stream_descriptor.hpp>
 #include <optional>
 
 #include "shared/result.hpp"
@@ -24,7 +24,8 @@ class Reactor {
 
 template <class Owner>
 class Readiness {
-    using Descriptor = boost::asio::posix::stream_descriptor;
+    using Descriptor =
+        boost::asio::posix::basic_stream_descriptor<boost::asio::io_context::executor_type>;
 
   public:
     Readiness(const Readiness&) = delete;
@@ -35,7 +36,8 @@ class Readiness {
         if (!descriptor_) {
             descriptor_.emplace(reactor.context_);
             error_code error;
-            if (descriptor_->assign(fd, error)) {
+            descriptor_->assign(fd, error);
+            if (error) {
                 descriptor_.reset();
                 return error;
             }
