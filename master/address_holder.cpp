@@ -20,20 +20,22 @@ constexpr std::size_t most_named = 3;
 /// A line of /proc/net/tcp or tcp6, as far as we need it.
 struct SocketLine {
     std::string local;  ///< "0100007F:1F90": words of the address in memory order, then the port
-    std::string state;
     std::string inode;
 };
 
-std::vector<SocketLine> read_sockets(const char* path) {
+/// The listening ones, which the kernel lists before all others: a busy machine has tens of
+/// thousands of those.
+std::vector<SocketLine> read_listening(const char* path) {
     std::vector<SocketLine> lines;
     std::ifstream file(path);
-    std::string line, skipped;
+    std::string line, skipped, state;
     std::getline(file, line);  // headings
     while (std::getline(file, line)) {
         std::istringstream fields(line);
         SocketLine socket;
         // sl local remote st tx:rx tr:when retrnsmt uid timeout inode
-        fields >> skipped >> socket.local >> skipped >> socket.state;
+        fields >> skipped >> socket.local >> skipped >> state;
+        if (state != listening) break;
         for (int field = 0; field < 5; ++field) fields >> skipped;
         if (fields >> socket.inode) lines.push_back(std::move(socket));
     }
@@ -64,8 +66,8 @@ bool is_printed_wildcard(std::string_view host) {
 void add_listeners(const char* path, const Address& address, std::vector<std::string>& inodes) {
     const std::string port = fmt::format(":{:04X}", address.port());
     const std::string host = printed_host(address);
-    for (const SocketLine& socket : read_sockets(path)) {
-        if (socket.state != listening || !socket.local.ends_with(port)) continue;
+    for (const SocketLine& socket : read_listening(path)) {
+        if (!socket.local.ends_with(port)) continue;
         const std::string_view theirs =
             std::string_view(socket.local).substr(0, socket.local.find(':'));
         if (theirs == host || is_printed_wildcard(theirs) || address.is_wildcard())
@@ -114,23 +116,20 @@ std::string describe(const std::vector<Pid>& pids, bool is_listening) {
 AddressHolder find_holder(const Address& address) {
     const auto inodes = address.is_unix() ? unix_inodes(address) : listening_inodes(address);
     AddressHolder holder;
-    holder.is_listening = !inodes.empty();
-    for (const std::string& inode : inodes)
-        for (const OpenDescriptor& open : find_open(fmt::format("socket:[{}]", inode)))
-            holder.pids.push_back(open.pid);
+    std::vector<std::string> links;
+    for (const std::string& inode : inodes) links.push_back(fmt::format("socket:[{}]", inode));
+    for (const OpenDescriptor& open : find_open(links, all_processes()))
+        holder.pids.push_back(open.pid);
     std::sort(holder.pids.begin(), holder.pids.end());
     holder.pids.erase(std::unique(holder.pids.begin(), holder.pids.end()), holder.pids.end());
-    holder.text = describe(holder.pids, holder.is_listening);
+    holder.text = describe(holder.pids, !inodes.empty());
     return holder;
 }
 
 std::vector<Pid> orphans_among(const AddressHolder& holder, std::string_view program) {
     std::vector<Pid> orphans = holder.pids.empty() ? all_processes() : holder.pids;
-    const bool holds = !holder.pids.empty();
-    std::erase_if(orphans, [&](Pid pid) {
-        const bool is_leaving = holds && read_proc(pid, "cmdline").empty();
-        return !is_leaving && !is_orphaned_worker(pid, program);
-    });
+    std::erase_if(orphans,
+                  [&](Pid pid) { return !is_exiting(pid) && !is_orphaned_worker(pid, program); });
     return orphans;
 }
 

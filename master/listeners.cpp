@@ -89,14 +89,14 @@ Result<Listener> open_when_orphans_leave(const Address& address, const ListenerO
                                          std::string_view program) {
     if (program.empty()) return Listener::open(address, options);
     const TimePoint deadline = Clock::now() + orphan_patience;
-    for (;;) {
+    for (bool is_last = false;;) {
         auto listener = Listener::open(address, options);
         if (listener || listener.error() != boost::system::errc::address_in_use) return listener;
-        // Nobody listens there any more: the orphan left between our trying and our looking.
-        const AddressHolder holder = find_holder(address);
-        const auto orphans = orphans_among(holder, program);
-        const bool may_become_free = !holder.is_listening || !orphans.empty();
-        if (!may_become_free || Clock::now() >= deadline) return listener;
+        if (is_last || Clock::now() >= deadline) return listener;
+        const auto orphans = orphans_among(find_holder(address), program);
+        // An orphan may leave while we look for it. What holds the address after a look that found
+        // none, and a moment more, is somebody else.
+        is_last = orphans.empty();
         wait_a_moment(orphans);
     }
 }

@@ -109,13 +109,16 @@ bool holds_flock(const OpenDescriptor& open) {
 }
 
 std::optional<Pid> look_for_lock_holder(const UniqueFd& lock) {
-    const auto named = read_pid(lock);
     // Not /proc/locks: it knows who called flock, which after daemonizing is a dead process.
-    auto holders = find_open(link_of(lock.get()));
-    std::erase_if(holders, [](const OpenDescriptor& open) { return !holds_flock(open); });
-    // The launcher and a child not yet past its exec hold it too; the file says which one to name.
-    for (const OpenDescriptor& holder : holders)
-        if (holder.pid == named) return named;
+    const auto holders_among = [&](const std::vector<Pid>& processes) {
+        auto holders = find_open({link_of(lock.get())}, processes);
+        std::erase_if(holders, [](const OpenDescriptor& open) { return !holds_flock(open); });
+        return holders;
+    };
+    // Its launcher and a child not yet past its exec hold it too; the file says which one to name.
+    const auto named = read_pid(lock);
+    if (named && !holders_among({*named}).empty()) return named;
+    const auto holders = holders_among(all_processes());
     if (!holders.empty()) return holders.front().pid;
     if (named && (::kill(named->value, 0) == 0 || errno == EPERM)) return named;
     return std::nullopt;

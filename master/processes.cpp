@@ -5,10 +5,12 @@
 #include <fmt/core.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <climits>
 #include <memory>
 #include <optional>
+#include <sstream>
 
 #include "shared/unique_fd.hpp"
 
@@ -37,6 +39,26 @@ std::vector<int> numbered_entries(const std::string& path) {
     return numbers;
 }
 
+/// What we need of /proc/PID/stat; zeroes when the process has gone.
+struct Stat {
+    char state = 0;
+    Pid parent;
+    unsigned flags = 0;
+};
+
+Stat read_stat(Pid pid) {
+    // The name, in parentheses, may itself hold spaces and parentheses: start after the last one.
+    const std::string text = read_proc(pid, "stat");
+    const std::size_t name_end = text.rfind(')');
+    if (name_end == std::string::npos) return {};
+    std::istringstream fields(text.substr(name_end + 1));
+    Stat stat;
+    int group = 0, session = 0, terminal = 0, terminal_group = 0;
+    fields >> stat.state >> stat.parent.value >> group >> session >> terminal >> terminal_group >>
+        stat.flags;
+    return stat;
+}
+
 std::string read_link(const std::string& path) {
     char target[PATH_MAX];
     const ssize_t length = ::readlink(path.c_str(), target, sizeof target);
@@ -52,14 +74,24 @@ std::vector<Pid> all_processes() {
     return pids;
 }
 
-std::vector<OpenDescriptor> find_open(std::string_view target) {
+std::vector<OpenDescriptor> find_open(const std::vector<std::string>& targets,
+                                      const std::vector<Pid>& processes) {
     std::vector<OpenDescriptor> found;
-    if (target.empty()) return found;
-    for (const Pid pid : all_processes()) {
-        const std::string folder = fmt::format("/proc/{}/fd", pid.value);
-        for (const int number : numbered_entries(folder))
-            if (read_link(fmt::format("{}/{}", folder, number)) == target)
-                found.push_back(OpenDescriptor{pid, number});
+    if (targets.empty()) return found;
+    for (const Pid pid : processes) {
+        const Folder folder(::opendir(fmt::format("/proc/{}/fd", pid.value).c_str()));
+        if (!folder) continue;
+        // A busy server has tens of thousands: no string is made for each.
+        while (const dirent* entry = ::readdir(folder.get())) {
+            char target[PATH_MAX];
+            const ssize_t length =
+                ::readlinkat(::dirfd(folder.get()), entry->d_name, target, sizeof target);
+            if (length <= 0) continue;
+            const std::string_view link(target, static_cast<std::size_t>(length));
+            const auto number = number_from(entry->d_name);
+            if (number && std::find(targets.begin(), targets.end(), link) != targets.end())
+                found.push_back(OpenDescriptor{pid, *number});
+        }
     }
     return found;
 }
@@ -85,13 +117,13 @@ std::string program_of(Pid pid) {
 }
 
 Pid parent_of(Pid pid) {
-    // The name, in parentheses, may itself hold spaces and parentheses: start after the last one.
-    const std::string stat = read_proc(pid, "stat");
-    const std::size_t name_end = stat.rfind(") ");
-    if (name_end == std::string::npos || name_end + 4 >= stat.size()) return Pid{};
-    const std::size_t begin = name_end + 4;  // skips the state, one letter
-    const std::string_view number(stat.data() + begin, stat.find(' ', begin) - begin);
-    return Pid{number_from(number).value_or(0)};
+    return read_stat(pid).parent;
+}
+
+bool is_exiting(Pid pid) {
+    constexpr unsigned exiting = 0x4;  // PF_EXITING
+    const Stat stat = read_stat(pid);
+    return (stat.flags & exiting) != 0 && stat.state != 'Z' && stat.state != 'X';
 }
 
 bool is_orphaned_worker(Pid pid, std::string_view program) {

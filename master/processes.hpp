@@ -14,14 +14,15 @@ struct OpenDescriptor {
     int number = -1;
 };
 
-/// Every descriptor of other processes whose /proc/PID/fd link reads `target`: an absolute path or
-/// "socket:[INODE]". Only links are read, nothing is opened, so a hung file system can't hold us.
-/// Processes we may not look into (another user's, or not dumpable) are left out.
-/// Source: proc(5), /proc/pid/fd.
-[[nodiscard]] std::vector<OpenDescriptor> find_open(std::string_view target);
-
 /// Every process we can see, ourselves excepted.
 [[nodiscard]] std::vector<Pid> all_processes();
+
+/// Every descriptor of `processes` whose /proc/PID/fd link reads one of `targets`: an absolute path
+/// or "socket:[INODE]". Only links are read, nothing is opened, so a hung file system can't hold
+/// us. Processes we may not look into (another user's, or not dumpable) are left out. Source:
+/// proc(5), /proc/pid/fd.
+[[nodiscard]] std::vector<OpenDescriptor> find_open(const std::vector<std::string>& targets,
+                                                    const std::vector<Pid>& processes);
 
 /// The whole of a /proc file, at most 64 KiB; empty when the process has gone or may not be read.
 [[nodiscard]] std::string read_proc(Pid pid, const char* name);
@@ -31,6 +32,11 @@ struct OpenDescriptor {
 
 /// The parent, or pid 0 when the process has gone. Source: proc(5), /proc/pid/stat.
 [[nodiscard]] Pid parent_of(Pid pid);
+
+/// Whether the process is in the middle of its exit: its title and descriptors are no longer to be
+/// seen, while the kernel may still be about to close them. Not a zombie, which has closed all.
+/// Source: proc(5), /proc/pid/stat, flags; PF_EXITING.
+[[nodiscard]] bool is_exiting(Pid pid);
 
 /// Whether `pid` is a worker of `program` whose master is gone: its title says worker and its
 /// parent's doesn't say master.
