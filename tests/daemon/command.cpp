@@ -30,8 +30,12 @@ constexpr int program_fd = 200;
     const int program = ::open(command.program.c_str(), O_RDONLY | O_CLOEXEC);
     if (::dup3(program, program_fd, O_CLOEXEC) < 0) ::_exit(97);
     if (command.before_exec) command.before_exec();
+    std::vector<std::string> environment = command.environment;
+    for (std::string& variable : environment)
+        if (const auto at = variable.find(own_pid); at != std::string::npos)
+            variable.replace(at, std::string(own_pid).size(), std::to_string(::getpid()));
     ::syscall(SYS_execveat, program_fd, "", pointers_to(command.arguments).data(),
-              pointers_to(command.environment).data(), AT_EMPTY_PATH);
+              pointers_to(environment).data(), AT_EMPTY_PATH);
     ::_exit(98);
 }
 

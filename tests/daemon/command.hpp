@@ -9,6 +9,9 @@
 
 namespace preforkd::testing {
 
+/// Stands in an environment's value for the pid of the process that gets it.
+inline constexpr const char* own_pid = "{pid}";
+
 /// A program to execute, with nothing of the test's environment and descriptors.
 struct Command {
     std::string program = PREFORKD_PROGRAM;

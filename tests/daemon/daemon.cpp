@@ -162,11 +162,12 @@ std::vector<Daemon::Announcement> Daemon::announcements() {
     return all;
 }
 
-std::string Daemon::address(const std::string& name) {
+std::string Daemon::address(const std::string& name, std::size_t number) {
     const auto all = announcements();
-    BOOST_REQUIRE_MESSAGE(!all.empty() && all.back().contains(name),
+    BOOST_REQUIRE_MESSAGE(!all.empty() && number < all.back().count(name),
                           "no address of listener " << name << all_seen());
-    return all.back().find(name)->second;
+    // Those of one name stand in the order in which they were announced.
+    return std::next(all.back().lower_bound(name), static_cast<int>(number))->second;
 }
 
 // ---- What it says ----

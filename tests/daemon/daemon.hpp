@@ -69,8 +69,8 @@ class Daemon {
     [[nodiscard]] pid_t pid() const { return process_.pid(); }
     /// Sends the master a signal; waits see what comes after it.
     void send(int signal);
-    /// Where listener `name` really listens.
-    [[nodiscard]] std::string address(const std::string& name = "echo");
+    /// Where listener `name` really listens; its `number`-th address, if it has several.
+    [[nodiscard]] std::string address(const std::string& name = "echo", std::size_t number = 0);
     [[nodiscard]] std::vector<pid_t> workers() const { return children_of(pid()); }
     /// The worker of that name, such as "main/0 gen 2".
     [[nodiscard]] pid_t worker(const std::string& name) const {

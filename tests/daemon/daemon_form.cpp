@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 // The rules of a proper daemon, looked up in the real processes.
 
 using namespace preforkd::testing;
+using preforkd::UniqueFd;
 
 namespace {
 
@@ -65,6 +67,24 @@ BOOST_AUTO_TEST_CASE(it_has_a_session_and_a_group_of_its_own_and_no_terminal) {
         BOOST_TEST(stat.session != pid);
     }
     BOOST_TEST(server.workers().size() == 2);
+    server.stop();
+}
+
+BOOST_AUTO_TEST_CASE(it_outlives_its_callers_terminal) {
+    UniqueFd terminal(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
+    BOOST_REQUIRE(::grantpt(terminal.get()) == 0 && ::unlockpt(terminal.get()) == 0);
+    const std::string line = ::ptsname(terminal.get());
+    Daemon server({.parent = [&] {
+        // The first terminal that a session's leader opens becomes its controlling one.
+        if (::setsid() < 0 || ::open(line.c_str(), O_RDWR | O_CLOEXEC) < 0) ::_exit(96);
+        if (stat_of(::getpid()).terminal == 0) ::_exit(96);
+    }});
+    server.launch();
+    const auto workers = server.workers();
+    for (const pid_t pid : master_and_workers(server)) BOOST_TEST(stat_of(pid).terminal == 0);
+    terminal.reset();  // hangs up
+    BOOST_TEST(Client(server.address()).ask("hello") == "hello");
+    BOOST_TEST(server.workers() == workers, boost::test_tools::per_element());
     server.stop();
 }
 

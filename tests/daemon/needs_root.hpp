@@ -1,5 +1,6 @@
 #pragma once
 
+#include <grp.h>
 #include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
@@ -11,6 +12,15 @@ inline boost::test_tools::assertion_result needs_root(boost::unit_test::test_uni
     boost::test_tools::assertion_result result(::geteuid() == 0);
     result.message() << "needs root";
     return result;
+}
+
+inline constexpr uid_t nobody = 65534;
+
+/// In a child: gives up all that root may.
+inline void become_nobody() {
+    if (::setgroups(0, nullptr) < 0 || ::setresgid(nobody, nobody, nobody) < 0 ||
+        ::setresuid(nobody, nobody, nobody) < 0)
+        ::_exit(96);
 }
 
 }  // namespace preforkd::testing

@@ -148,12 +148,7 @@ BOOST_AUTO_TEST_CASE(each_worker_has_an_address_layout_of_its_own, *precondition
 
 BOOST_AUTO_TEST_CASE(without_root_it_works_and_says_once_what_is_reduced,
                      *precondition(needs_root)) {
-    constexpr uid_t nobody = 65534;
-    Daemon server({.parent = [] {
-        if (::setgroups(0, nullptr) < 0 || ::setresgid(nobody, nobody, nobody) < 0 ||
-            ::setresuid(nobody, nobody, nobody) < 0)
-            ::_exit(96);
-    }});
+    Daemon server({.parent = become_nobody});
     server.give_to(nobody, nobody);
     server.launch();
     BOOST_TEST(server.count_lines({"warning", "not root", "ports below 1024"}) == 1u);

@@ -1,4 +1,3 @@
-#include <grp.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,14 +17,6 @@ using namespace preforkd::testing;
 using boost::unit_test::precondition;
 
 namespace {
-
-constexpr uid_t nobody = 65534;
-
-void become_nobody() {
-    if (::setgroups(0, nullptr) < 0 || ::setresgid(nobody, nobody, nobody) < 0 ||
-        ::setresuid(nobody, nobody, nobody) < 0)
-        ::_exit(96);
-}
 
 /// Waits for the end of a start that must fail.
 void check_refused(Daemon& server, int exit_code, const std::vector<std::string>& message) {
@@ -217,6 +208,44 @@ BOOST_AUTO_TEST_CASE(an_interrupted_launcher_leaves_nothing) {
     BOOST_TEST(outcome.exit == killed_by(SIGINT));
     BOOST_TEST(holds_all(outcome.printed, {"start interrupted"}), outcome.printed);
     server.check_nothing_left();
+}
+
+BOOST_AUTO_TEST_CASE(an_interrupted_start_in_the_foreground_leaves_nothing) {
+    Gate gate;
+    Daemon server({.keys = "workers = 1\n", .sections = gated(gate), .probe = true});
+    server.begin();
+    const Visitor worker = gate.next();
+    server.process().send(SIGINT);
+    check_refused(server, 1, {"told to stop"});
+}
+
+BOOST_AUTO_TEST_CASE(a_service_is_served_without_any_file) {
+    TempFolder folder;
+    Inbox inbox(folder / "notify", folder / "error.log");
+    Command command;
+    command.arguments = {"preforkd", "echo", own_ip() + ":0"};
+    command.environment = sanitizer_options();
+    Execution server = execute(command);
+    inbox.listen_to(std::move(server.printed));
+    const std::string before = "listening listener=echo address=";
+    BOOST_REQUIRE(inbox.wait_until([&] { return holds_all(inbox.printed(), {before}); },
+                                   server.process.pidfd()));
+    const std::string& printed = inbox.printed();
+    const auto begin = printed.find(before) + before.size();
+    const std::string address = printed.substr(begin, printed.find('\n', begin) - begin);
+    BOOST_TEST(Client(address).ask("hello") == "hello");
+    server.process.send(SIGINT);
+    BOOST_TEST(server.process.reap() == exited(0));
+    BOOST_TEST(try_to_connect(address) == ECONNREFUSED);
+}
+
+BOOST_AUTO_TEST_CASE(help_and_version_are_no_failures) {
+    const Outcome help = run_preforkd({"--help"});
+    BOOST_TEST(help.exit == exited(0));
+    BOOST_TEST(holds_all(help.printed, {"--config FILE", "echo"}), help.printed);
+    const Outcome version = run_preforkd({"-V"});
+    BOOST_TEST(version.exit == exited(0));
+    BOOST_TEST(version.printed.starts_with("preforkd "), version.printed);
 }
 
 BOOST_AUTO_TEST_CASE(checking_a_configuration_writes_and_binds_nothing) {
