@@ -31,7 +31,7 @@ std::string did_you_mean(std::string_view word, const std::vector<std::string>& 
     std::string best;
     std::size_t fewest = std::string::npos;
     for (const std::string& candidate : candidates) {
-        const auto [shorter, longer] = std::minmax(word.size(), candidate.size());
+        const auto [shorter, longer] = std::minmax({word.size(), candidate.size()});
         const std::size_t bearable = std::max<std::size_t>(1, longer / 3);
         if (longer - shorter > bearable) continue;
         const std::size_t slips = slips_between(word, candidate);
