@@ -23,16 +23,22 @@ namespace {
 // Above everything that is to be placed at 0-3, so that no copy overwrites another.
 constexpr int out_of_the_way = 16;
 
+/// Appends `text` behind the `used` bytes of the message's, as far as it fits; how many there are
+/// now.
+std::size_t append(Message& message, std::size_t used, const char* text) noexcept {
+    while (*text != '\0' && used + 1 < message.text.size()) message.text[used++] = *text++;
+    return used;
+}
+
 /// Says which step failed on the channel, which is still `setup.descriptors[3]` or fd 3.
 [[noreturn]] void give_up(int channel, const char* step) noexcept {
-    const int error = errno;
+    // Not strerror(3): it may allocate and translate.
+    const char* const description = ::strerrordesc_np(errno);
     Message message;
     message.kind = MessageKind::failed;
-    char* end = ::stpncpy(message.text.data(), step, 64);
-    end = ::stpncpy(end, ": ", 2);
-    // Not strerror(3): it may allocate and translate.
-    const char* const description = ::strerrordesc_np(error);
-    ::stpncpy(end, description != nullptr ? description : "unknown error", 128);
+    std::size_t used = append(message, 0, step);
+    used = append(message, used, ": ");
+    append(message, used, description != nullptr ? description : "unknown error");
     const UniqueFd end_of_channel(channel);
     (void)send_message(end_of_channel, message);
     ::_exit(exit_failure);
