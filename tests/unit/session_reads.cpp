@@ -127,7 +127,7 @@ BOOST_AUTO_TEST_CASE(a_line_may_be_as_long_as_its_limit_and_no_longer) {
         while (auto line = co_await client.read_line(5)) record.read.push_back(std::move(*line));
         remember_end(client, record);
     };
-    for (const std::size_t step : {1, 4, 100}) {
+    for (const std::size_t step : {1u, 4u, 100u}) {
         check(read_in_steps(reader, "1234\n123\r\nlast", step), {"1234", "123"}, End::peer_left,
               "last");
         check(read_in_steps(reader, "12345\n", step), {}, End::too_long,

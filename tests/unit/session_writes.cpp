@@ -144,7 +144,8 @@ BOOST_AUTO_TEST_CASE(pieces_of_every_size_arrive_whole_and_in_order) {
     const std::string all = pattern(600000);
     EngineFixture fixture([&](Connection& client) -> task<void> {
         std::string_view left = all;
-        for (const std::size_t size : {1, 100, 16384, 16385, 65536, 65537, 200000, 3, 70000}) {
+        for (const std::size_t size :
+             {1u, 100u, 16384u, 16385u, 65536u, 65537u, 200000u, 3u, 70000u}) {
             co_await client.write(left.substr(0, size));
             left.remove_prefix(size);
         }
