@@ -72,6 +72,9 @@ class Daemon {
     /// Where listener `name` really listens; its `number`-th address, if it has several.
     [[nodiscard]] std::string address(const std::string& name = "echo", std::size_t number = 0);
     [[nodiscard]] std::vector<pid_t> workers() const { return children_of(pid()); }
+    /// The processes of it that we may look into: not the workers unless we are root, for an
+    /// undumpable process is closed to its own user as well. proc(5), /proc/pid
+    [[nodiscard]] std::vector<pid_t> open_to_us() const;
     /// The worker of that name, such as "main/0 gen 2".
     [[nodiscard]] pid_t worker(const std::string& name) const {
         return child_titled(pid(), "worker " + name);

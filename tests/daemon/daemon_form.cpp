@@ -12,10 +12,12 @@
 #include "client.hpp"
 #include "daemon.hpp"
 #include "gate.hpp"
+#include "needs_root.hpp"
 
 // The rules of a proper daemon, looked up in the real processes.
 
 using namespace preforkd::testing;
+using boost::unit_test::precondition;
 using preforkd::UniqueFd;
 
 namespace {
@@ -98,17 +100,16 @@ BOOST_AUTO_TEST_CASE(a_worker_can_open_no_terminal) {
 BOOST_AUTO_TEST_CASE(it_runs_in_the_root_folder_with_the_umask_configured) {
     Daemon server({.keys = "workers = 2\numask = 0037\n"});
     server.launch();
-    for (const pid_t pid : master_and_workers(server)) {
-        BOOST_TEST(link_of(pid, "cwd") == "/");
+    for (const pid_t pid : server.open_to_us()) BOOST_TEST(link_of(pid, "cwd") == "/");
+    for (const pid_t pid : master_and_workers(server))
         BOOST_TEST(status_of(pid)["Umask"] == "0037");
-    }
     server.stop();
 }
 
 BOOST_AUTO_TEST_CASE(descriptor_0_is_the_null_device_and_1_and_2_are_the_logs) {
     Daemon server;
     server.launch();
-    for (const pid_t pid : master_and_workers(server)) {
+    for (const pid_t pid : server.open_to_us()) {
         BOOST_TEST(link_of(pid, "fd/0") == "/dev/null");
         BOOST_TEST(link_of(pid, "fd/1") == server.error_log());
         BOOST_TEST(link_of(pid, "fd/2") == server.error_log());
@@ -119,7 +120,7 @@ BOOST_AUTO_TEST_CASE(descriptor_0_is_the_null_device_and_1_and_2_are_the_logs) {
 BOOST_AUTO_TEST_CASE(output_and_errors_may_have_a_log_each) {
     Daemon server({.output_log = "output.log"});
     server.launch();
-    for (const pid_t pid : master_and_workers(server)) {
+    for (const pid_t pid : server.open_to_us()) {
         BOOST_TEST(link_of(pid, "fd/1") == server.folder() / "output.log");
         BOOST_TEST(link_of(pid, "fd/2") == server.error_log());
     }
@@ -134,7 +135,7 @@ BOOST_AUTO_TEST_CASE(the_callers_descriptors_are_given_back) {
     server.stop();
 }
 
-BOOST_AUTO_TEST_CASE(a_worker_has_nothing_open_but_what_it_needs) {
+BOOST_AUTO_TEST_CASE(a_worker_has_nothing_open_but_what_it_needs, *precondition(needs_root)) {
     Daemon server;
     server.launch();
     BOOST_TEST(Client(server.address()).ask("served") == "served");

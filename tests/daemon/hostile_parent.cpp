@@ -104,7 +104,7 @@ BOOST_AUTO_TEST_CASE(closed_standard_descriptors_are_no_trap) {
                 if ((closed >> number & 1) != 0) must(::close(number) == 0);
         }});
         server.launch();
-        for (const pid_t pid : {server.pid(), server.workers().front()}) {
+        for (const pid_t pid : server.open_to_us()) {
             BOOST_TEST(link_of(pid, "fd/0") == "/dev/null");
             BOOST_TEST(link_of(pid, "fd/1") == server.error_log());
             BOOST_TEST(link_of(pid, "fd/2") == server.error_log());
@@ -192,7 +192,7 @@ BOOST_AUTO_TEST_CASE(a_dirty_environment_reaches_nobody) {
                                    "LOCPATH=/evil", "=oops", "no equals sign"},
                    .probe = true});
     server.start();
-    for (const pid_t pid : {server.pid(), server.workers().front()})
+    for (const pid_t pid : server.open_to_us())
         for (const std::string& variable : environment_of(pid))
             BOOST_TEST(variable.find("hunter2") == std::string::npos);
     std::string environment = Client(server.address()).ask("environment");

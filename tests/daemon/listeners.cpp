@@ -206,7 +206,7 @@ BOOST_AUTO_TEST_CASE(what_was_passed_to_somebody_else_is_closed) {
     server.stop();
 }
 
-BOOST_AUTO_TEST_CASE(a_worker_gets_only_the_listeners_of_its_pool) {
+BOOST_AUTO_TEST_CASE(a_worker_gets_only_the_listeners_of_its_pool, *precondition(needs_root)) {
     Daemon server({.keys = "workers = 1\n",
                    .sections = listener("echo") + listener("own", "echo", "workers = 1\n")});
     server.start();
