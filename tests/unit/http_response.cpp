@@ -8,10 +8,10 @@ using namespace preforkd::worker::http;
 namespace {
 
 std::string start(Status status, Persistence persistence) {
-    DateFields date;
-    date.renew(784111777);
+    HeadStarts starts;
+    starts.renew(784111777);
     char buffer[start_capacity];
-    const char* const end = render_start(buffer, status, date, persistence);
+    const char* const end = render_start(buffer, status, starts, persistence);
     BOOST_TEST(end - buffer <= std::ptrdiff_t{start_capacity});
     return std::string(buffer, static_cast<std::size_t>(end - buffer));
 }
@@ -47,12 +47,12 @@ BOOST_AUTO_TEST_CASE(a_head_starts_with_status_date_and_connection) {
 }
 
 BOOST_AUTO_TEST_CASE(the_date_is_renewed_when_the_second_changes) {
-    DateFields date;
-    date.renew(0);
-    const std::string first(date.text());
-    date.renew(1);
+    HeadStarts starts;
+    starts.renew(0);
+    const std::string first(starts.fields());
+    starts.renew(1);
     BOOST_TEST(first.find("00:00:00 GMT") != std::string::npos);
-    BOOST_TEST(std::string(date.text()).find("00:00:01 GMT") != std::string::npos);
+    BOOST_TEST(std::string(starts.fields()).find("00:00:01 GMT") != std::string::npos);
 }
 
 BOOST_AUTO_TEST_CASE(a_whole_file_has_all_fields_and_the_configured_ones) {

@@ -101,6 +101,7 @@ class Pass {
         const char* const line = at_;
         if (!read_method() || !read_request_target() || !read_version()) return false;
         head_.line = {line, static_cast<std::size_t>(at_ - line) - 2};
+        if (*head_.target.data() == '/' && head_.method != Method::known) return true;
         return read_target(head_, result_.refusal) ||
                refuse(result_.refusal.status, result_.refusal.why);
     }
@@ -118,13 +119,16 @@ class Pass {
     }
 
     bool read_request_target() noexcept {
-        const char* const stop = skip(target_character, at_, end_);
+        const char* const path_end = skip(path_character, at_, end_);
+        const char* const stop = skip(target_character, path_end, end_);
         const auto length = static_cast<std::size_t>(stop - at_);
         if (length > limits_.line) return refuse(Status::uri_too_long, "target too long");
         if (stop == end_) return need_more_line();
         if (*stop != ' ' || length == 0)
             return refuse(Status::bad_request, "target empty or with a forbidden character");
         head_.target = {at_, length};
+        head_.path = {at_, static_cast<std::size_t>(path_end - at_)};
+        head_.query = {path_end, static_cast<std::size_t>(stop - path_end)};
         at_ = stop + 1;
         return true;
     }
@@ -315,7 +319,7 @@ class Pass {
 Field field_of(std::string_view name) noexcept {
     if (name.size() > longest_kept_name) return Field::none;
     for (std::size_t i = first_of_length[name.size()]; i < first_of_length[name.size() + 1]; ++i)
-        if (equals_ignoring_case(name, kept_fields[i].name)) return kept_fields[i].field;
+        if (token_equals(name, kept_fields[i].name)) return kept_fields[i].field;
     return Field::none;
 }
 

@@ -98,6 +98,7 @@ template <class Take>
 void for_each_value(const RequestHead& head, Field field, Take take);
 
 /// The field's kind by its name in any case, Field::none when it is not kept.
+/// Requires: `name` is a token.
 [[nodiscard]] Field field_of(std::string_view name) noexcept;
 
 template <class Take>

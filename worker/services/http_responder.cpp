@@ -105,7 +105,7 @@ Responder::Responder(ServiceContext& context, const Options& options)
 
 void Responder::renew(const Moment& now) noexcept {
     now_ = now;
-    date_.renew(now.wall);
+    starts_.renew(now.wall);
 }
 
 Responder::Rest Responder::respond(Connection& client, const RequestHead& head, bool persists) {
@@ -292,7 +292,7 @@ void Responder::put_head(const Exchange& exchange, Status status, std::string_vi
     const bool fits = start_capacity + fields.size() + content.size() <= largest_prepared;
     char* const begin =
         client.prepare(fits ? start_capacity + fields.size() + content.size() : start_capacity);
-    char* end = render_start(begin, status, date_, exchange.persistence);
+    char* end = render_start(begin, status, starts_, exchange.persistence);
     if (fits) end = append(append(end, fields), content);
     client.commit(static_cast<std::size_t>(end - begin));
     if (fits) return;

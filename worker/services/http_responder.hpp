@@ -82,7 +82,7 @@ class Responder {
     MimeTypes types_;
     Files files_;
     Pages pages_;
-    DateFields date_;
+    HeadStarts starts_;
     Moment now_;
     AccessLines lines_;
     std::string boundary_;

@@ -41,13 +41,11 @@ std::string common_fields(const Representation& file, const ConfiguredFields& fi
 
 }  // namespace
 
-void DateFields::renew(UnixTime now) noexcept {
-    if (now == second_) return;
+void HeadStarts::render(UnixTime now) noexcept {
     second_ = now;
     const DateText date = format_date(now);
-    char* into = append(text_.data(), before_date);
-    into = append(into, view(date));
-    append(into, "\r\n");
+    char* into = append(append(text_.data(), ok_line), server_line);
+    append(append(append(into, "Date: "), view(date)), "\r\n");
 }
 
 std::string whole_fields(const Representation& file, const ConfiguredFields& fields) {

@@ -5,7 +5,6 @@
 #include <map>
 #include <string>
 #include <string_view>
-#include <tuple>
 
 #include "worker/services/http_date.hpp"
 #include "worker/services/http_encoding.hpp"
@@ -19,16 +18,31 @@ namespace preforkd::worker::http {
 /// What a response says of the connection. RFC 9112 §9.3: HTTP/1.1 persists unasked.
 enum class Persistence : std::uint8_t { persists, persists_explicitly, closes };
 
-/// The Server and Date fields, rendered when the second changes.
-class DateFields {
+/// What the heads of a second begin with, rendered when it changes.
+class HeadStarts {
   public:
     /// Cheap when `now` is what it was.
-    void renew(UnixTime now) noexcept;
-    [[nodiscard]] std::string_view text() const noexcept { return {text_.data(), text_.size()}; }
+    void renew(UnixTime now) noexcept {
+        if (now != second_) render(now);
+    }
+
+    static constexpr std::string_view ok_line = "HTTP/1.1 200 OK\r\n";
+    static constexpr std::string_view server_line = "Server: preforkd\r\n";
+    static constexpr std::size_t ok_size =
+        ok_line.size() + server_line.size() + sizeof("Date: \r\n") - 1 + sizeof(DateText);
+
+    /// The status line of a 200, Server and Date; of a constant size, so that copying is cheap.
+    [[nodiscard]] const char* ok() const noexcept { return text_.data(); }
+
+    /// Server and Date.
+    [[nodiscard]] std::string_view fields() const noexcept {
+        return {text_.data() + ok_line.size(), ok_size - ok_line.size()};
+    }
 
   private:
-    static constexpr std::string_view before_date = "Server: preforkd\r\nDate: ";
-    std::array<char, before_date.size() + std::tuple_size_v<DateText> + 2> text_;
+    void render(UnixTime now) noexcept;
+
+    std::array<char, ok_size> text_;
     UnixTime second_ = -1;
 };
 
@@ -41,12 +55,16 @@ inline char* append(char* into, std::string_view text) noexcept {
     return into + text.size();
 }
 
-/// Writes status line, Server, Date and Connection; returns the end. Requires: `date` was renewed,
-/// start_capacity bytes at `into`.
-inline char* render_start(char* into, Status status, const DateFields& date,
+/// Writes status line, Server, Date and Connection; returns the end. Requires: `starts` was
+/// renewed; start_capacity bytes at `into`.
+inline char* render_start(char* into, Status status, const HeadStarts& starts,
                           Persistence persistence) noexcept {
-    into = append(into, status == Status::ok ? "HTTP/1.1 200 OK\r\n" : status_line(status));
-    into = append(into, date.text());
+    if (status == Status::ok) {
+        std::memcpy(into, starts.ok(), HeadStarts::ok_size);
+        into += HeadStarts::ok_size;
+    } else {
+        into = append(append(into, status_line(status)), starts.fields());
+    }
     if (persistence == Persistence::closes) return append(into, "Connection: close\r\n");
     if (persistence == Persistence::persists_explicitly)
         return append(into, "Connection: keep-alive\r\n");

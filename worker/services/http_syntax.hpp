@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <string_view>
 
 #if defined(__SSE2__)
@@ -16,9 +17,12 @@ namespace preforkd::worker::http {
 enum CharacterClass : std::uint8_t {
     token_character = 1,   ///< RFC 9110 §5.6.2: method, field name, list member
     target_character = 2,  ///< request target: what browsers send, without 8-bit, space, " < > #
-    host_character = 4,    ///< RFC 3986 reg-name without the comma, for "a,b" reads as two hosts
+    host_character = 4,    ///< RFC 3986 reg-name without the comma, for "a,b" reads as two hosts,
+                           ///< and without escapes
     digit_character = 8,
     hex_character = 16,
+    escaped_host_character = 64,  ///< the same with the percent sign
+    path_character = 32,          ///< target_character, but for the question mark
 };
 
 namespace detail {
@@ -35,10 +39,15 @@ constexpr std::array<std::uint8_t, 256> make_character_classes() {
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     mark(letters_and_digits, token_character);
     mark("!#$%&'*+-.^_`|~", token_character);
-    mark(letters_and_digits, host_character);
-    mark("-._~!$&'()*+;=%", host_character);
+    for (const CharacterClass host : {host_character, escaped_host_character}) {
+        mark(letters_and_digits, host);
+        mark("-._~!$&'()*+;=", host);
+    }
+    mark("%", escaped_host_character);
     mark(letters_and_digits, target_character);
     mark("!$%&'()*+,-./:;=?@[\\]^_`{|}~", target_character);
+    mark(letters_and_digits, path_character);
+    mark("!$%&'()*+,-./:;=@[\\]^_`{|}~", path_character);
     mark("0123456789", digit_character);
     mark("0123456789abcdefABCDEF", hex_character);
     return classes;
@@ -111,6 +120,23 @@ inline constexpr auto character_classes = make_character_classes();
     for (std::size_t i = 0; i < text.size(); ++i)
         if (to_lower(text[i]) != lower[i]) return false;
     return true;
+}
+
+/// The same for a token of 4 bytes or more, 8 at a time. Setting the bit that tells small letters
+/// from capitals makes no other byte of a token a small letter or a hyphen.
+/// Requires: `text` is a token; `lower` holds small letters and hyphens alone; both are as long.
+[[nodiscard]] inline bool token_equals(std::string_view text, std::string_view lower) noexcept {
+    const auto differ = [&](auto word, std::size_t at) {
+        auto other = word;
+        std::memcpy(&word, text.data() + at, sizeof word);
+        std::memcpy(&other, lower.data() + at, sizeof other);
+        return (word | static_cast<decltype(word)>(0x2020202020202020)) != other;
+    };
+    const std::size_t size = text.size();
+    if (size < 8) return !differ(std::uint32_t{}, 0) && !differ(std::uint32_t{}, size - 4);
+    for (std::size_t at = 0; at + 8 < size; at += 8)
+        if (differ(std::uint64_t{}, at)) return false;
+    return !differ(std::uint64_t{}, size - 8);
 }
 
 /// Takes the next member, trimmed, from the front of the comma-separated `list`; members hold no
