@@ -252,8 +252,8 @@ void Master::perform(const action::LoadConfig& load) {
 
 void Master::perform(const action::CommitGeneration& commit) {
     verdict_ = "reload ok";
-    log_.notice("reload ok", {{"generation", commit.generation.value}});
     take_into_service(commit.generation);
+    log_.notice("reload ok", {{"generation", commit.generation.value}});
 }
 
 void Master::perform(const action::AbandonGeneration& abandon) {
@@ -267,8 +267,8 @@ void Master::perform(const action::AbandonGeneration& abandon) {
 
 void Master::perform(const action::Started&) {
     const auto needed = std::chrono::duration_cast<milliseconds>(Clock::now() - started_at_);
-    log_.notice("ready", {{"generation", 1}, {"after", fmt::format("{}ms", needed.count())}});
     take_into_service(Generation{1});
+    log_.notice("ready", {{"generation", 1}, {"after", fmt::format("{}ms", needed.count())}});
     startup_.succeed();
 }
 

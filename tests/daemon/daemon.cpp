@@ -13,6 +13,7 @@
 #include <fstream>
 #include <iostream>
 #include <sstream>
+#include <utility>
 
 #include "client.hpp"
 #include "probe.hpp"
@@ -153,11 +154,12 @@ std::vector<Daemon::Announcement> Daemon::announcements() {
         return all;
     }
     std::istringstream log(inbox_.whole_log());
+    Announcement next;
     for (std::string line; std::getline(log, line);) {
+        if (holds_all(line, {" listening "}))
+            next.emplace(value_of(line, "listener"), value_of(line, "address"));
         if (holds_all(line, {" ready generation="}) || holds_all(line, {"reload ok"}))
-            all.emplace_back();
-        if (holds_all(line, {" listening "}) && !all.empty())
-            all.back().emplace(value_of(line, "listener"), value_of(line, "address"));
+            all.push_back(std::exchange(next, {}));
     }
     return all;
 }

@@ -68,10 +68,10 @@ BOOST_AUTO_TEST_CASE(each_generation_lives_by_its_own_timeouts) {
     driver.spawned({101});
     BOOST_TEST(driver.wait() == 50'000);
     driver.ready({101});
-    BOOST_TEST(driver.wait() == 8'000);
+    BOOST_TEST(driver.wait() == 10'000);
     driver.exited({100});
     driver.tell(TermReceived{});
-    BOOST_TEST(driver.wait() == 71'000);
+    BOOST_TEST(driver.wait() == 73'000);
 }
 
 BOOST_AUTO_TEST_CASE(answers_to_no_load_are_ignored) {
@@ -190,7 +190,7 @@ BOOST_AUTO_TEST_CASE(
     Driver driver = reloading_with(pool_of(2), {100, 101}, {102, 103});
     driver.ready({102});
     driver.exited({103});
-    BOOST_TEST(driver.after(31s, TimePassed{}) ==
+    BOOST_TEST(driver.after(33s, TimePassed{}) ==
                "kill -9 102 (it did not finish draining in time)");
 }
 
