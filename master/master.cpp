@@ -254,6 +254,7 @@ void Master::perform(const action::CommitGeneration& commit) {
     verdict_ = "reload ok";
     take_into_service(commit.generation);
     log_.notice("reload ok", {{"generation", commit.generation.value}});
+    announce_ready(commit.generation);
 }
 
 void Master::perform(const action::AbandonGeneration& abandon) {
@@ -269,6 +270,7 @@ void Master::perform(const action::Started&) {
     const auto needed = std::chrono::duration_cast<milliseconds>(Clock::now() - started_at_);
     take_into_service(Generation{1});
     log_.notice("ready", {{"generation", 1}, {"after", fmt::format("{}ms", needed.count())}});
+    announce_ready(Generation{1});
     startup_.succeed();
 }
 
@@ -299,6 +301,10 @@ void Master::take_into_service(Generation generation) {
     log_.set_threshold(in_service().config.log_level);
     for (const auto& [name, address] : in_service().listeners.addresses())
         log_.info("listening", {{"listener", name}, {"address", address}});
+}
+
+/// Last of all, so that whoever was told finds everything in the log.
+void Master::announce_ready(Generation generation) {
     parts_.notifier.send(
         fmt::format("READY=1\nX_PREFORKD_GENERATION={}\n{}", generation.value, listen_fields()));
 }

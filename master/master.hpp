@@ -67,6 +67,7 @@ class Master {
 
     void enlist(SpawnedWorker process, const action::Spawn& spawn);
     void take_into_service(Generation generation);
+    void announce_ready(Generation generation);
     void take_logs_into_use();
     void publish_status();
     void arm_timer();
