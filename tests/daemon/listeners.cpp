@@ -159,9 +159,11 @@ BOOST_AUTO_TEST_CASE(a_stale_unix_socket_is_no_hindrance_and_a_live_one_is) {
 BOOST_AUTO_TEST_CASE(what_the_service_manager_passes_is_used) {
     UniqueFd passed = listen_at(own_ip() + ":0");
     const std::string address = address_of(passed), inode = inode_of(passed);
-    Daemon server({.sections = listener_at(address),
-                   .environment = {std::string("LISTEN_PID=") + own_pid, "LISTEN_FDS=1"},
-                   .parent = [&] { pass({passed.get()}); }});
+    Setup setup;
+    setup.sections = listener_at(address);
+    setup.environment = {std::string("LISTEN_PID=") + own_pid, "LISTEN_FDS=1"};
+    setup.parent = [&] { pass({passed.get()}); };
+    Daemon server(setup);
     server.begin();
     server.wait_for_note({"READY=1"});
     passed.reset();
@@ -178,10 +180,10 @@ BOOST_AUTO_TEST_CASE(what_is_passed_but_not_configured_is_closed_and_told) {
     Pipe held;
     UniqueFd passed = listen_at(own_ip() + ":0");
     const std::string address = address_of(passed);
-    Daemon server(
-        {.environment = {std::string("LISTEN_PID=") + own_pid, "LISTEN_FDS=2"}, .parent = [&] {
-             pass({passed.get(), held.writing.get()});
-         }});
+    Setup setup;
+    setup.environment = {std::string("LISTEN_PID=") + own_pid, "LISTEN_FDS=2"};
+    setup.parent = [&] { pass({passed.get(), held.writing.get()}); };
+    Daemon server(setup);
     server.start();
     server.inbox().gather();
     BOOST_TEST(holds_all(server.inbox().whole_log(), {"passed a socket for " + address,
