@@ -156,7 +156,7 @@ std::vector<Daemon::Announcement> Daemon::announcements() {
     std::istringstream log(inbox_.whole_log());
     Announcement next;
     for (std::string line; std::getline(log, line);) {
-        if (holds_all(line, {" listening "}))
+        if (holds_all(line, {" listening listener="}))
             next.emplace(value_of(line, "listener"), value_of(line, "address"));
         if (holds_all(line, {" ready generation="}) || holds_all(line, {"reload ok"}))
             all.push_back(std::exchange(next, {}));
