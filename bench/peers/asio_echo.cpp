@@ -1,5 +1,5 @@
-// What a C++ programmer writes without preforkd: an echo server in plain Asio, one coroutine for each
-// connection, one process, one thread.
+// What a C++ programmer writes without preforkd: an echo server in plain Asio, one coroutine for
+// each connection, one process, one thread.
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/buffer.hpp>
