@@ -263,14 +263,15 @@ BOOST_AUTO_TEST_CASE(who_may_not_even_lock_the_file_is_told_so) {
 BOOST_AUTO_TEST_CASE(handed_down_descriptors_lead_past_folders_that_are_closed_to_the_worker) {
     const UniqueFd data(::open((folder / "bb").c_str(), O_RDWR | O_CLOEXEC));
     const UniqueFd lock(::open((folder / "bb-lock").c_str(), O_RDWR | O_CLOEXEC));
-    if (::geteuid() == 0) {
+    const bool as_root = ::geteuid() == 0;  // else the folder stays open to us, who own it
+    if (as_root) {
         BOOST_REQUIRE(::fchown(data.get(), nobody, nobody) == 0);
         BOOST_REQUIRE(::fchown(lock.get(), nobody, nobody) == 0);
     }
     std::filesystem::permissions(folder.path(), std::filesystem::perms(0700));
     Child child([&] {
         if (!become_nobody()) return 1;
-        if (::geteuid() == nobody && refusal(folder / "bb").empty()) return 2;
+        if (as_root && refusal(folder / "bb").empty()) return 2;
         std::string links;
         auto options = StoreOptions{};
         options.shown_as = "bb";
