@@ -231,6 +231,24 @@ BOOST_AUTO_TEST_CASE(listeners_come_and_go) {
     server.stop();
 }
 
+BOOST_AUTO_TEST_CASE(a_pool_comes_and_goes) {
+    Daemon server({.keys = "workers = 1\n"});
+    server.start();
+    server.configure(listener("echo") + listener("own", "echo", "workers = 2\n"));
+    server.send(SIGHUP);
+    server.wait_for_line({"worker exited", "slot=main/0", "generation=1"});
+    BOOST_TEST(server.workers().size() == 3);
+    (void)server.worker("own/1 gen 2");
+    BOOST_TEST(Client(server.address("own")).ask("hello") == "hello");
+    server.configure(listener("echo"));
+    server.send(SIGHUP);
+    for (const char* const slot : {"slot=main/0", "slot=own/0", "slot=own/1"})
+        server.wait_for_line({"worker exited", slot, "generation=2"});
+    BOOST_TEST(title_of(server.workers().at(0)) == "preforkd: worker main/0 gen 3");
+    BOOST_TEST(server.workers().size() == 1);
+    server.stop();
+}
+
 BOOST_AUTO_TEST_CASE(the_number_of_workers_changes) {
     Daemon server;
     server.start();

@@ -143,6 +143,13 @@ BOOST_AUTO_TEST_CASE(a_log_that_cannot_be_opened_is_told) {
     check_refuses({.error_log = log}, 1, {"can't open log '" + log + "'", "Not a directory"});
 }
 
+BOOST_AUTO_TEST_CASE(a_log_whose_reader_is_not_there_is_not_waited_for) {
+    TempFolder folder;
+    const std::string log = folder / "fifo";
+    BOOST_REQUIRE(::mkfifo(log.c_str(), 0600) == 0);
+    check_refuses({.error_log = log}, 1, {log, "is a FIFO that nobody reads"});
+}
+
 BOOST_AUTO_TEST_CASE(a_worker_that_says_why_it_cannot_start_is_quoted) {
     check_refuses_when_worker([](Visitor& worker) { worker.fail("the moon is full"); },
                               {"worker main/0 can't start: the moon is full"});

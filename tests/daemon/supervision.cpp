@@ -121,6 +121,22 @@ BOOST_AUTO_TEST_CASE(a_worker_that_breaks_the_channels_rules_is_killed_and_repla
     server.stop();
 }
 
+BOOST_AUTO_TEST_CASE(a_worker_that_somebody_terminates_finishes_and_is_replaced) {
+    Daemon server({.keys = "workers = 1\n", .sections = listener("echo", "probe"), .probe = true});
+    server.start();
+    const Process worker(server.worker("main/0"));
+    Client client(server.address());
+    BOOST_TEST(client.ask("hello") == "hello");
+    client.send("half a ");
+    server.mark();
+    worker.send(SIGTERM);
+    client.send("line\n");
+    BOOST_TEST(client.receive_line() == "half a line");
+    server.wait_for_line({"worker exited", worker_is(worker.pid()), "exit status 0"});
+    BOOST_TEST(successor_of(server, worker.pid(), "main/0") != worker.pid());
+    server.stop();
+}
+
 BOOST_AUTO_TEST_CASE(ttin_and_ttou_add_and_take_a_worker) {
     Daemon server;
     server.start();
