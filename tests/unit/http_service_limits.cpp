@@ -236,6 +236,22 @@ BOOST_AUTO_TEST_CASE(a_leaving_worker_says_so_on_the_next_response) {
     BOOST_TEST(is_empty);
 }
 
+// With close on the first of several pipelined requests, the others went unanswered.
+BOOST_AUTO_TEST_CASE(a_leaving_worker_answers_all_that_was_pipelined_before_it_closes) {
+    Peer peer = connect();
+    exchange(peer, get("/"));
+    server.engine.drain({.timeout = seconds(30), .grace = seconds(2)}, [] {});
+    server.settle();
+    const std::string responses = exchange(peer, get("/a.txt") + get("/a.txt") + get("/a.txt"));
+    std::size_t answers = 0, begin = 0;
+    for (; (begin = responses.find("HTTP/1.1 200", begin)) != std::string::npos; ++begin) ++answers;
+    BOOST_TEST(answers == 3u);
+    const std::size_t close = responses.find("Connection: close");
+    BOOST_TEST(close != std::string::npos);
+    BOOST_TEST(close > responses.rfind("HTTP/1.1 200"));
+    BOOST_TEST(peer.ended());
+}
+
 BOOST_AUTO_TEST_CASE(large_files_are_closed_when_nobody_is_connected) {
     write("large.bin", std::string(100000, 'x'));
     const auto open_files = [this] {

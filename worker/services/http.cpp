@@ -187,7 +187,10 @@ Http::Step Http::answer_request(Visit& visit, const RequestHead& head, std::stri
 }
 
 Http::Step Http::respond(Visit& visit, const RequestHead& head) {
-    const bool persists = head.keep_alive && !visit.client.draining();
+    // A worker that leaves says so with the last answer: a request that is already here would
+    // otherwise go unanswered, and its client could not tell whether it was acted on.
+    const bool is_last = visit.client.draining() && visit.client.received().empty();
+    const bool persists = head.keep_alive && !is_last;
     visit.closes = !persists;
     visit.delivery = responder_->respond(visit.client, head, persists);
     if (visit.delivery) return Step::deliver;
