@@ -41,6 +41,10 @@ constexpr int program_fd = 200;
 
 }  // namespace
 
+std::string built_program() {
+    return PREFORKD_PROGRAM;
+}
+
 Execution execute(const Command& command) {
     Pipe printed;
     std::fflush(nullptr);  // else the child could print it a second time

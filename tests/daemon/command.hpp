@@ -12,9 +12,12 @@ namespace preforkd::testing {
 /// Stands in an environment's value for the pid of the process that gets it.
 inline constexpr const char* own_pid = "{pid}";
 
+/// The path of the preforkd that was built beside the tests.
+[[nodiscard]] std::string built_program();
+
 /// A program to execute, with nothing of the test's environment and descriptors.
 struct Command {
-    std::string program = PREFORKD_PROGRAM;
+    std::string program = built_program();
     std::vector<std::string> arguments;    ///< the first is the name it is started by
     std::vector<std::string> environment;  ///< NAME=VALUE
     std::function<void()> before_exec{};   ///< in the child, as its last act
