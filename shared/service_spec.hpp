@@ -9,6 +9,14 @@
 
 namespace preforkd {
 
+/// A number of a service's own that the scoreboard shows beside what every service has.
+struct Metric {
+    enum class Kind { counter, gauge };
+    std::string name;  ///< [a-z][a-z0-9_]*, at most 40; a counter's without _total
+    Kind kind = Kind::counter;
+    std::string doc;  ///< one sentence
+};
+
 /// What the configuration and the master need to know about a service.
 struct ServiceSpec {
     std::string name{};  ///< as in `service = http`; [a-z0-9_-]+
@@ -16,6 +24,8 @@ struct ServiceSpec {
     std::vector<KeySpec> keys{};
     bool client_speaks_first = false;  ///< the listener may defer accepting until data is there
     std::string sample_address{};      ///< what the sample file listens on, such as *:80
+    std::vector<Metric> metrics{};     ///< at most most_metrics (scoreboard.hpp)
+    bool reads_scoreboard = false;     ///< its workers get the pages of all others, to read
 };
 
 /// Where something was said: a file's line, or (line 0) "-o KEY" and the like.
