@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "shared/value_text.hpp"
+#include "value_text.hpp"  // by bare name, for this header is installed
 
 // A configuration key, declared once, and bound to a field of any struct:
 //

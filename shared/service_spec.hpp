@@ -5,7 +5,7 @@
 #include <typeindex>
 #include <vector>
 
-#include "shared/key.hpp"
+#include "key.hpp"  // by bare name, for this header is installed
 
 namespace preforkd {
 

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <map>
 #include <memory>
+#include <preforkd/service.hpp>
 #include <stdexcept>
 #include <utility>
 #include <vector>

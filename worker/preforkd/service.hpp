@@ -3,12 +3,17 @@
 #include <any>
 #include <map>
 #include <memory>
+#include <preforkd/connection.hpp>
+#include <preforkd/run.hpp>
+#include <preforkd/service_type.hpp>
+#include <preforkd/task.hpp>
 #include <string>
 #include <string_view>
 #include <utility>
 
-#include <preforkd/connection.hpp>
-#include <preforkd/task.hpp>
+#include "shared/log_level.hpp"
+
+// All that a program needs to become a daemon.
 
 namespace preforkd {
 
@@ -48,8 +53,6 @@ class ServiceContext {
 
     /// NAME of the `[listen.NAME]` section.
     [[nodiscard]] const std::string& listener_name() const noexcept { return listener_name_; }
-
-    [[nodiscard]] const Logger& logger() const noexcept { return logger_; }
 
     /// One line in the error log with the listener's name.
     void log(LogLevel level, std::string_view text) const;

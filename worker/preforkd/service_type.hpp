@@ -7,11 +7,11 @@
 #include <utility>
 #include <vector>
 
-#include <preforkd/service.hpp>
-
 #include "shared/service_spec.hpp"
 
 namespace preforkd {
+
+class Service;
 
 /// A service that a program offers: what the configuration needs to know, and how a worker makes
 /// one.
