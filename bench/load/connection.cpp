@@ -8,6 +8,9 @@
 namespace preforkd::bench {
 namespace {
 
+// How long nothing comes before the socket is looked at although epoll tells of nothing.
+constexpr std::chrono::seconds patience{1};
+
 Failure failure_of(int error) {
     switch (error) {
         case ECONNREFUSED:
@@ -226,8 +229,12 @@ void Connection::check_time(TimePoint now) {
         timed_out_ = true;
         return socket_.cancel();
     }
-    if (!reader_->inside_reply()) return;
-    if (checked_at_ >= sent_at_) socket_.cancel();  // on_ready() then reads once more
+    // The end may have come in the segment of the answer before, whose read took all bytes and saw
+    // no end; epoll tells of it once, so a wait for more would last for ever.
+    const bool checked_before = checked_at_ >= sent_at_;
+    if (!reader_->inside_reply() && now - (checked_before ? checked_at_ : sent_at_) < patience)
+        return;
+    if (checked_before || !reader_->inside_reply()) socket_.cancel();  // on_ready() reads once more
     checked_at_ = now;
 }
 

@@ -1,22 +1,18 @@
 #pragma once
 
 #include <chrono>
-#include <map>
 #include <vector>
 
 namespace preforkd::bench {
 
 using std::chrono::nanoseconds;
 
-/// CPU time (user and system) that each of `roots` and their descendants has used since it began,
-/// to the nanosecond; what can't be read is left out. Source: proc(5), /proc/PID/stat and
-/// /proc/PID/task/TID/schedstat (Documentation/scheduler/sched-stats.rst).
-[[nodiscard]] std::map<int, nanoseconds> cpu_times(const std::vector<int>& roots);
-
-/// What was used between two readings. A process that appeared in between counts whole; what one
-/// that went away had used since the first reading is not known and not counted.
-[[nodiscard]] nanoseconds cpu_used(const std::map<int, nanoseconds>& before,
-                                   const std::map<int, nanoseconds>& after);
+/// CPU time (user and system) that `roots` and their descendants have used since each began, exited
+/// threads and reaped children included, so that the difference of two readings is what a server
+/// has cost whatever became of its processes meanwhile. To the nanosecond while no child is reaped;
+/// what a reaped one has used is known to 10 ms. A process that can't be read counts as 0.
+/// Source: clock_getcpuclockid(3); proc(5), /proc/PID/stat (cutime, cstime), .../children.
+[[nodiscard]] nanoseconds cpu_time(const std::vector<int>& roots);
 
 /// CPU time of the calling process. Source: getrusage(2).
 [[nodiscard]] nanoseconds own_cpu_time();

@@ -107,7 +107,7 @@ class Run {
     }
 
     void begin_measuring() {
-        server_before_ = cpu_times(options_.servers);
+        server_before_ = cpu_time(options_.servers);
         client_before_ = own_cpu_time();
         if (options_.announce) fmt::print(stderr, "measuring\n");
         if (options_.storm) storm_alarm_.set(phases_.measure + options_.storm->every);
@@ -116,7 +116,7 @@ class Run {
     void end_measuring() {
         if (measured_) return;
         measured_ = true;
-        server_after_ = cpu_times(options_.servers);
+        server_after_ = cpu_time(options_.servers);
         client_after_ = own_cpu_time();
         if (options_.announce) fmt::print(stderr, "measured\n");
     }
@@ -163,7 +163,7 @@ class Run {
         }
         result_.elapsed = std::max<nanoseconds>(finished - phases_.measure, nanoseconds(1));
         result_.client_cpu = client_after_ - client_before_;
-        result_.server_cpu = cpu_used(server_before_, server_after_);
+        result_.server_cpu = server_after_ - server_before_;
         return std::move(result_);
     }
 
@@ -177,7 +177,7 @@ class Run {
     std::optional<asio::posix::stream_descriptor> input_;
     std::string line_;
     Alarm measure_alarm_, end_alarm_, progress_alarm_, storm_alarm_;
-    std::map<int, nanoseconds> server_before_, server_after_;
+    nanoseconds server_before_{0}, server_after_{0};
     nanoseconds client_before_{0}, client_after_{0};
     std::uint64_t answered_before_ = 0;
     bool announced_ = false;
