@@ -1,1 +1,1 @@
-"""What bench/run is made of. Python 3.11's standard library only."""
+"""What bench/run is made of. Python 3.9's standard library only."""

@@ -1,11 +1,12 @@
 """The list of cases, and what each of them is given."""
 from dataclasses import dataclass
 
-from . import measure, svg
-from .check import check_http
+from .check import EXCHANGES, check_exchanges, check_http
 from .measure import Contender
 from .results import Finding, number, span
 from .servers import ServerError
+
+US = "server_cpu_per_request"  # what most cases compare
 
 
 @dataclass(frozen=True)
@@ -18,8 +19,8 @@ class Plan:
     storm_seconds: int
 
 
-QUICK = Plan(True, rounds=3, seconds=0.6, retry_seconds=20, storm_seconds=4)
-FULL = Plan(False, rounds=5, seconds=1.0, retry_seconds=120, storm_seconds=10)
+QUICK = Plan(True, rounds=3, seconds=0.5, retry_seconds=10, storm_seconds=3)
+FULL = Plan(False, rounds=5, seconds=1.0, retry_seconds=60, storm_seconds=8)
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Bench:
     def __init__(self, plan, workspace, fleet, clients, progress, only=()):
         self.plan, self.workspace, self.fleet, self.clients = plan, workspace, fleet, clients
         self.progress, self.only = progress, only
-        self.failed, self.notes = [], []
+        self.notes = []
         self.retry_seconds = plan.retry_seconds
         self._checked = set()
 
@@ -86,8 +87,7 @@ class Bench:
     def start(self, contender, **settings):
         """The contender's server, running and checked."""
         server = self.fleet.server(contender.server, **{**dict(contender.settings), **settings})
-        if contender.server not in ("redis", "asio_echo"):
-            self.check(contender, server)
+        self.check(contender, server)
         return server
 
     def start_all(self, contenders):
@@ -103,51 +103,53 @@ class Bench:
         return servers
 
     def check(self, contender, server, path="/1k.html"):
-        key = (contender.label, id(server), path)
-        if key in self._checked or contender.server == "preforkd" and "PORT" not in server.ports:
+        """Raises ServerError unless this listener answers rightly; each is asked once."""
+        key = (server, contender.port, path)
+        if key in self._checked:
             return
-        if "--echo" in dict(contender.settings).get("FLAGS", ()):
-            return
-        content = None if contender.server == "floor" else self.workspace.content(path.lstrip("/"))
-        check_http(contender.label, server.ports[contender.port], path, content)
+        port = server.ports[contender.port]
+        if contender.scheme in EXCHANGES:
+            check_exchanges(contender.label, port, contender.scheme)
+        elif contender.scheme == "http":
+            content = None if contender.server == "floor" else self.workspace.content(path.lstrip("/"))
+            check_http(contender.label, port, path, content)
         self._checked.add(key)
 
 
 def cost_table(finding, samples, what="request", reference="nginx", plot=""):
     """The table that most cases share, and its bars. Ratios are to the best variant of `reference` and
     of the floor, where they were measured."""
-    us = "server_cpu_per_request"
-    bases = {f"÷ {family}": samples.best(family, us) for family in (reference, "floor") if samples.best(family, us)}
+    bases = {f"÷ {family}": samples.best(family, US) for family in (reference, "floor") if samples.best(family, US)}
     rows = []
     for label in samples.labels():
-        rows.append([label, number(samples.median(label, us)), span(*samples.spread(label, us)),
-                     *(number(samples.ratio(label, base, us)) for base in bases.values()),
+        rows.append([label, number(samples.median(label, US)), span(*samples.spread(label, US)),
+                     *(number(samples.ratio(label, base, US)) for base in bases.values()),
                      number(samples.median(label, "per_second"), 0), span(*samples.spread(label, "per_second"), 0),
                      number(samples.median(label, "client_cpu_per_request")),
                      number(samples.median(label, "foreign")), f"{samples.total(label, 'failed'):,}"])
     finding.table(["server", f"CPU µs/{what}", "min–max", *bases, f"{what}s/s", "min–max", "client µs", "foreign CPUs",
                    "failed"], rows, f"{samples.rounds} rounds. Ratios are medians of the ratio inside one round, to "
                   + " and ".join(f"“{base}”" for base in bases.values()) + ".")
-    finding.plot(plot, svg_bars(finding, samples, us, what))
-    judge_noise(finding, samples)
-    finding.raw.update({f"{label} {plot}".strip(): samples.by_label[label] for label in samples.labels()})
+    finding.plot(plot, "bars", title=finding.title,
+                 unit=f"server CPU µs per {what}: median of {samples.rounds} rounds, whiskers from min to max",
+                 rows=[(label, samples.median(label, US), *samples.spread(label, US)) for label in samples.labels()])
+    account(finding, samples, plot)
 
 
-def svg_bars(finding, samples, key, what):
-    rows = [(label, samples.median(label, key), *samples.spread(label, key)) for label in samples.labels()]
-    return svg.bars(finding.title, f"server CPU µs per {what}: median of {samples.rounds} rounds, bars from min to max",
-                    rows)
+def account(finding, samples, name=""):
+    """Keeps every sample for the report's JSON, the noise for its verdict, and tells of failures."""
+    finding.hear(*samples.all())
+    for label in samples.labels():
+        finding.raw[f"{label} {name}".strip()] = [without_histories(one) for one in samples.by_label[label]]
+        failed = samples.total(label, "failed")
+        if failed:
+            finding.note(f"{label} failed {failed:,} of {failed + samples.total(label, 'answered'):,} requests"
+                         + (f" ({name})." if name else "."))
 
 
-def judge_noise(finding, samples):
-    median, worst = samples.foreign()
-    if median > measure.QUIET:
-        finding.disturbed = (f"others kept {median:.2f} CPUs busy (median; up to {worst:.2f}): "
-                             "repeat it on a quiet machine before believing small differences")
-    failed = {label: samples.total(label, "failed") for label in samples.labels()}
-    for label, count in failed.items():
-        if count:
-            finding.note(f"{label} failed {count:,} requests.")
+def without_histories(sample):
+    """A sample without what only storms need: where it has time slices, their sum stands beside them."""
+    return {key: value for key, value in sample.items() if key != "slices"}
 
 
 def run_case(one, bench):

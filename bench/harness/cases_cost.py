@@ -1,8 +1,9 @@
 """What a request costs the server, in the shapes that matter."""
 from . import measure
-from .cases import case, cost_table, floor_of
+from .cases import US, case, cost_table, floor_of
 from .measure import Contender
 from .paths import SIZES
+from .results import number
 
 EVERYBODY = ("preforkd", "nginx", "h2o", "lighttpd", "haproxy", "apache2", "floor")
 BROWSER = [word for line in (
@@ -17,6 +18,7 @@ BROWSER = [word for line in (
 def compare(bench, finding, labels, arguments, path="/1k.html", what="request"):
     samples = measure.interleave(bench, bench.contenders(*labels), arguments, lambda one: path)
     cost_table(finding, samples, what)
+    return samples
 
 
 @case("keepalive", "Keep-alive, 64 connections, 1 KiB file", quick=True)
@@ -27,10 +29,13 @@ def keepalive(bench, finding):
 
 @case("oneshot", "A connection for each request", quick=True)
 def oneshot(bench, finding):
-    """64 clients open a connection, ask with Connection: close, and read until the server has closed:
-    what a server accepts. One saturated core accepts a million divided by the CPU µs a second."""
-    compare(bench, finding, ("preforkd", "nginx", "nginx deferred", "h2o", "lighttpd", "haproxy", "apache2", "floor",
-                             "floor deferred"), ["-c", 64, "-1"], what="connection")
+    """64 clients open a connection, ask with Connection: close, and close when they have the answer, as
+    wrk does. The client is the limit, so connections/s says little; one saturated core of the server
+    accepts a million divided by the CPU µs a second."""
+    samples = compare(bench, finding, ("preforkd", "nginx", "nginx deferred", "h2o", "lighttpd", "haproxy", "apache2",
+                                       "floor", "floor deferred"), ["-c", 64, "-1"], what="connection")
+    finding.table(["server", "connections/s that a saturated core would accept"],
+                  [[label, number(1e6 / samples.median(label, US), 0)] for label in samples.labels()])
 
 
 @case("pipeline", "Pipelined, 16 at once", quick=True)
@@ -83,8 +88,8 @@ def file_10m(bench, finding):
 def echo(bench, finding):
     """64 connections send 64 bytes and read them back: preforkd's echo against plain Asio coroutines in
     one process and against the floor."""
-    contenders = bench.contenders(Contender("preforkd", "preforkd", "PORT_ECHO"),
-                                  Contender("asio_echo", "asio_echo"),
-                                  Contender("floor", "floor", settings=(("FLAGS", ("--echo",)),)))
-    samples = measure.interleave(bench, contenders, ["-c", 64, "--size", 64], lambda one: "", scheme="echo")
+    contenders = bench.contenders(Contender("preforkd", "preforkd", "PORT_ECHO", scheme="echo"),
+                                  Contender("asio_echo", "asio_echo", scheme="echo"),
+                                  Contender("floor", "floor", settings=(("FLAGS", ("--echo",)),), scheme="echo"))
+    samples = measure.interleave(bench, contenders, ["-c", 64, "--size", 64], lambda one: "")
     cost_table(finding, samples, "message", "asio_echo")

@@ -1,12 +1,10 @@
 """How cost changes with connections, file size, pipeline depth and workers."""
 import resource
 
-from . import machine, measure, svg
-from .cases import case, floor_of, judge_noise
+from . import machine, measure
+from .cases import US, account, case, floor_of
 from .paths import SIZES
 from .results import number
-
-US = "server_cpu_per_request"
 
 
 def sweep(bench, finding, points, x_name, x_labels=None, log_y=False):
@@ -18,17 +16,15 @@ def sweep(bench, finding, points, x_name, x_labels=None, log_y=False):
         bench.progress(f"{x_name} {words}")
         samples = measure.interleave(bench, contenders, arguments, lambda one, path=path: path, rounds=rounds,
                                      seconds=seconds)
-        judge_noise(finding, samples)
-        finding.raw[words] = samples.by_label
+        account(finding, samples, words)
         for label in samples.labels():
             name = "floor" if label.startswith("floor") else label
             curves.setdefault(name, {})[x] = samples.median(label, US)
     finding.table([x_name, *(f"{label}, µs" for label in curves)],
                   [[points[x][0], *(number(curve.get(x)) for curve in curves.values())] for x in points],
                   f"Server CPU µs a request, medians of {rounds} rounds of {seconds:.1f} s.")
-    finding.plot("", svg.lines(finding.title, x_name, "server CPU µs per request",
-                               {label: sorted(curve.items()) for label, curve in curves.items()},
-                               x_labels=x_labels, log_y=log_y))
+    finding.plot("", "lines", title=finding.title, x_name=x_name, y_name="server CPU µs per request",
+                 series={label: sorted(curve.items()) for label, curve in curves.items()}, x_labels=x_labels, log_y=log_y)
 
 
 @case("connections", "Cost against the number of connections")
@@ -49,7 +45,7 @@ def sizes(bench, finding):
                      bench.contenders("preforkd", "nginx", "nginx sendfile, no nopush", floor_of(size)),
                      ["-c", 64 if size < 1 << 20 else 16], "/" + name) for name, size in SIZES.items()}
     sweep(bench, finding, points, "size", log_y=True,
-          x_labels={x: words for x, (words, *_) in points.items() if words != "100 KiB"})
+          x_labels=[(x, words) for x, (words, *_) in points.items() if words != "100 KiB"])
 
 
 @case("depths", "Cost against the pipeline's depth")
@@ -58,7 +54,7 @@ def depths(bench, finding):
     some = bench.contenders("preforkd", "nginx", "h2o", "floor")
     sweep(bench, finding, {depth: (str(depth), some, ["-c", 64, "-p", depth], "/1k.html")
                            for depth in (1, 2, 4, 8, 16, 32)}, "requests at once",
-          x_labels={depth: str(depth) for depth in (1, 2, 4, 8, 16, 32)}, log_y=True)
+          x_labels=[(depth, str(depth)) for depth in (1, 2, 4, 8, 16, 32)], log_y=True)
 
 
 @case("workers", "Scaling with workers")
@@ -73,20 +69,19 @@ def workers(bench, finding):
                 settings["REUSEPORT"] = "reuseport"
             server = bench.fleet.server(contender.server, everywhere.server, **settings)
             bench.check(contender, server)
-            url = f"http://127.0.0.1:{server.ports[contender.port]}/1k.html"
+            url = measure.url_of(server, contender)
             samples = measure.Samples(bench.plan.rounds)
             for _ in range(max(3, bench.plan.rounds // 2)):
                 bench.progress(f"{count} workers: {contender.label}")
                 samples.add(contender.label, bench.clients.load(
                     ["-c", 64, "-t", 2, "-d", f"{bench.plan.seconds}s"], url, server.pid, everywhere.client))
-            judge_noise(finding, samples)
-            finding.raw[f"{contender.label} {count}"] = samples.by_label
+            account(finding, samples, f"{count} workers")
             rows.append([contender.label, count, number(samples.median(contender.label, "per_second"), 0),
                          number(samples.median(contender.label, US))])
             curves.setdefault(contender.label, []).append((count, samples.median(contender.label, "per_second")))
     finding.table(["server", "workers", "requests/s", "CPU µs/request"], rows)
-    finding.plot("", svg.lines(finding.title, "workers", "requests per second", curves, log_x=False, log_y=False,
-                               x_labels={1: "1", 2: "2", 4: "4"}))
+    finding.plot("", "lines", title=finding.title, x_name="workers", y_name="requests per second", series=curves,
+                 log_x=False, log_y=False, x_labels=[(1, "1"), (2, "2"), (4, "4")])
     if len(everywhere.server) < 4:
         finding.note(f"This machine has {len(everywhere.server)} cores, which clients and workers share: "
                      "it can show what more workers cost, not what they gain.")

@@ -9,13 +9,10 @@ import time
 
 from . import processes
 from .cases import case
+from .measure import url_of
 from .results import number
 
 SHAPES = (("keep-alive", ["-c", 64]), ("a connection each", ["-c", 64, "-1"]), ("pipelined × 16", ["-c", 64, "-p", 16]))
-
-
-def url_of(server, contender):
-    return f"http://127.0.0.1:{server.ports[contender.port]}/1k.html"
 
 
 @case("syscalls", "System calls a request", quick=True)
@@ -136,7 +133,7 @@ def callgrind(bench, contender, arguments, requests):
             return None
         try:
             result = bench.clients.load([*arguments, "-c", 32, "-n", requests, "-d", "120s", "--timeout", "60s"],
-                                        url_of(server, contender))
+                                        url_of(server, contender), server.pid)
         finally:
             bench.fleet.forget(server)
         total = 0
@@ -159,7 +156,7 @@ def idle(bench, finding):
         held = min(count, 9000) if contender.server == "haproxy" else count  # it counts two files for each
         bench.progress(f"{held:,} connections: {contender.label}")
         server = bench.start(contender)
-        bench.clients.load(["-c", 50, "-1", "-n", 500, "-d", "10s"], url_of(server, contender))  # warm allocators
+        bench.clients.load(["-c", 50, "-1", "-n", 500, "-d", "10s"], url_of(server, contender), server.pid)  # warm allocators
         before = processes.private_bytes(server.pid)
         after = hold(bench, url_of(server, contender), held, server)
         if after is None:

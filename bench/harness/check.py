@@ -55,3 +55,20 @@ def check_http(name, port, path, content, pipelined=True, closes=True):
     if pipelined:
         heads, _ = exchange(port, f"{get}\r\n{get}\r\n{get}Connection: close\r\n\r\n".encode(), 3)
         require(len(heads) == 3, "pipelined requests are not all answered")
+
+
+EXCHANGES = {"echo": [(b"abc\n", b"abc\n"), (b"x" * 5000, b"x" * 5000)],
+             "raw": [(b"world\n", b"hello, world\n"), (b"a\nb\n", b"hello, a\nhello, b\n")]}
+
+
+def check_exchanges(name, port, scheme):
+    """Raises ServerError unless each thing that is said gets its answer, all on one connection."""
+    with socket.create_connection(("127.0.0.1", port), 5) as client:
+        client.settimeout(5)
+        for sent, expected in EXCHANGES[scheme]:
+            client.sendall(sent)
+            received = b""
+            while len(received) < len(expected) and (part := client.recv(4096)):
+                received += part
+            if received != expected:
+                raise ServerError(f"{name} answers wrongly: {received[:40]!r} to {sent[:40]!r} on port {port}")

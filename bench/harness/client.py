@@ -8,8 +8,31 @@ import time
 from . import machine, processes
 
 
+WRK_SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "wrk.lua")
+WRK_ERRORS = ("connect", "read", "write", "status", "timeout")
+WRK_QUANTILES = ("p50", "p90", "p99", "p99.9", "max")
+
+
 class ClientError(Exception):
     """The load could not be made; its text is the client's own."""
+
+
+class Noise:
+    """Who else uses the machine while we measure: the CPUs that neither the server, nor we, nor our
+    clients kept busy, and those that the host took away. Known to 10 ms, so to 1 % of a second's CPU."""
+
+    def __init__(self, server):
+        self.server, self.began = server, time.monotonic()
+        self.before = self._read()
+
+    def _read(self):
+        busy, stolen = machine.busy_seconds()
+        return busy - sum(os.times()[:4]) - processes.cpu_nanoseconds(self.server) / 1e9, stolen
+
+    def since(self):
+        wall = time.monotonic() - self.began
+        foreign, stolen = ((after - before) / wall for after, before in zip(self._read(), self.before))
+        return {"foreign": max(0.0, foreign), "stolen": stolen}
 
 
 class Clients:
@@ -21,6 +44,7 @@ class Clients:
 
     def note(self, command):
         line = " ".join([os.path.basename(command[0]), *command[1:]])
+        line = line.replace(os.path.dirname(WRK_SCRIPT), "bench/harness")
         line = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", line)
         line = re.sub(r"--server \d+", "--server PID", line)
         line = re.sub(r"--storm \d+", "--storm PID", line)
@@ -47,46 +71,31 @@ class Clients:
             raise ClientError((errors or output or f"load ended with {process.returncode}").strip())
         return json.loads(output)
 
-    def load(self, arguments, url, server=None, cores=None, patience=120):
-        """Runs load and returns its JSON with `foreign`, the CPUs that neither load nor the server
-        kept busy meanwhile, and `stolen`, those that the host took away."""
-        busy, stolen = machine.busy_seconds()
-        began = time.monotonic()
-        ours = 0 if server is None else -processes.cpu_nanoseconds(server)
-        process = self.begin(arguments, url, server, cores)
-        usage = os.times()
-        result = self.end(process, patience)
-        spent = os.times()
-        wall = time.monotonic() - began
-        ours += 0 if server is None else processes.cpu_nanoseconds(server)
-        client = (spent.children_user + spent.children_system) - (usage.children_user + usage.children_system)
-        busy_after, stolen_after = machine.busy_seconds()
-        result["foreign"] = max(0.0, (busy_after - busy - ours / 1e9 - client) / wall)
-        result["stolen"] = (stolen_after - stolen) / wall
-        return result
+    def load(self, arguments, url, server, cores=None, patience=120):
+        """Runs load and returns its JSON with Noise's `foreign` and `stolen`."""
+        noise = Noise(server)
+        result = self.end(self.begin(arguments, url, server, cores), patience)
+        return {**result, **noise.since()}
 
-    def wrk(self, arguments, url, server):
-        """Runs wrk and returns answered, per_second, server and client CPU µs a request."""
-        command = ["wrk", *map(str, arguments), url]
-        self.note(command)
-        before = processes.cpu_nanoseconds(server)
-        process = processes.start(command, self.cores.client, stdout=subprocess.PIPE,
-                                  stderr=subprocess.STDOUT, text=True)
+    def wrk(self, arguments, url, server, pipeline=1, cores=None):
+        """Runs wrk and returns the figures that load gives too, by its names, and wrk's own `errors`."""
+        command = ["wrk", *map(str, arguments), "-s", WRK_SCRIPT, url]
+        self.note(["WRK_PIPELINE=%d" % pipeline, *command] if pipeline > 1 else command)
+        noise, before = Noise(server), processes.cpu_nanoseconds(server)
+        process = processes.start(command, cores or self.cores.client, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                  text=True, env={**os.environ, "WRK_PIPELINE": str(pipeline)})
         output = process.stdout.read()
-        _, _, usage = os.wait4(process.pid, 0)
-        process.returncode = 0
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
         process.stdout.close()
-        used = processes.cpu_nanoseconds(server) - before
-        total = re.search(r"(\d+) requests in", output)
-        rate = re.search(r"Requests/sec:\s+([\d.]+)", output)
-        if not total or not rate:
+        heard, used = noise.since(), processes.cpu_nanoseconds(server) - before
+        told = re.search(r"^#([-\d ]+)$", output, re.M)
+        if not told:
             raise ClientError(f"wrk: {output.strip()[-300:]}")
-        answered = max(int(total[1]), 1)
-        scale = {"us": 1, "ms": 1e3, "s": 1e6}
-        percentile = {float(name): float(value) * scale[unit] for name, value, unit in
-                      re.findall(r"^\s+(\d+(?:\.\d+)?)%\s+([\d.]+)(us|ms|s)", output, re.M)}
-        slowest = re.search(r"Latency\s+\S+\s+\S+\s+([\d.]+)(us|ms|s)", output)
-        errors = re.search(r"Socket errors: (.*)", output)
-        return {"answered": answered, "per_second": float(rate[1]), "server_cpu_per_request": used / 1e3 / answered,
+        requests, duration, *counts = map(int, told[1].split())
+        errors, quantiles = dict(zip(WRK_ERRORS, counts)), dict(zip(WRK_QUANTILES, counts[len(WRK_ERRORS):]))
+        answered = max(requests - errors["status"], 1)
+        return {"answered": answered, "failed": sum(errors.values()), "per_second": answered / duration * 1e6,
+                "server_cpu_per_request": used / 1e3 / answered,
                 "client_cpu_per_request": (usage.ru_utime + usage.ru_stime) * 1e6 / answered,
-                "percentiles": percentile, "slowest": float(slowest[1]) * scale[slowest[2]] if slowest else 0, "errors": errors[1] if errors else "none"}
+                "latency": quantiles, "errors": errors, **heard}

@@ -3,45 +3,54 @@ import os
 import shutil
 import subprocess
 
-from .servers import KINDS
+from .servers import EXECUTABLES, KINDS, SEARCH_PATH
 
-POLICY = "/usr/sbin/policy-rc.d"
+POLICY = "/usr/sbin/policy-rc.d"  # says whether a package may start its service
+REFUSAL = "#!/bin/sh\n# Made by bench/run --install-peers, which removes it again.\nexit 101\n"
 TOOLS = ("wrk", "strace", "valgrind")
 
 
-def packages():
-    return [kind.package for kind in KINDS.values() if kind.package] + list(TOOLS)
+def missing_packages():
+    """package -> service name, for what has no executable here yet."""
+    wanted = {kind.package: EXECUTABLES.get(kind.name, kind.name) for kind in KINDS.values() if kind.package}
+    wanted.update({tool: tool for tool in TOOLS})
+    return {package: name for package, name in wanted.items() if shutil.which(name, path=SEARCH_PATH) is None}
 
 
 def install():
-    """Installs them without starting a service: neither now nor at the next boot. Returns an exit code."""
+    """Installs what is missing without starting a service: neither now nor at the next boot. Servers that
+    are there already are left as they are. Returns an exit code."""
+    missing = missing_packages()
+    if not missing:
+        print("bench/run: all peers are here")
+        return 0
     prefix = [] if os.geteuid() == 0 else ["sudo"]
-    if prefix and not shutil.which("sudo"):
-        print("bench/run: --install-peers needs root or sudo")
+    if not shutil.which("apt-get") or prefix and not shutil.which("sudo"):
+        print(f"bench/run: --install-peers needs apt-get, and root or sudo; missing here: {' '.join(missing)}")
         return 4
-    ours = forbid_starting(prefix)
+    policy_is_ours = refuse_starts(prefix)
     try:
         command = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y",
-                   "--no-install-recommends", "--no-remove", *packages()]
+                   "--no-install-recommends", "--no-remove", *missing]
         print("$", " ".join(command), flush=True)
         status = subprocess.run(command, check=False).returncode
     finally:
-        if ours:
+        if policy_is_ours:
             subprocess.run([*prefix, "rm", "-f", POLICY], check=False)
     if status != 0:
-        print("bench/run: apt-get failed; try 'apt-get update' first")
+        print("bench/run: apt-get failed, see above; 'apt-get update' may be all that it needs")
         return 1
     if shutil.which("systemctl"):
-        for service in ("nginx", "haproxy", "h2o", "lighttpd", "apache2", "redis-server"):
+        for service in set(missing.values()) - set(TOOLS):
             subprocess.run([*prefix, "systemctl", "disable", "--quiet", service], stderr=subprocess.DEVNULL, check=False)
     return 0
 
 
-def forbid_starting(prefix):
-    """A policy that refuses every start while packages are set up, unless there is a policy already,
-    which then must do so itself. Returns whether we made it. Source: invoke-rc.d(8)."""
-    if os.path.exists(POLICY):
-        print(f"bench/run: {POLICY} is there already and stays; it decides whether services start")
+def refuse_starts(prefix):
+    """Sets up a policy that refuses every start while packages are configured, unless there is a policy
+    already, which then decides. Returns whether it is ours. Source: invoke-rc.d(8), policy-rc.d."""
+    if os.path.lexists(POLICY):
+        print(f"bench/run: {POLICY} is there already and decides whether services start")
         return False
-    subprocess.run([*prefix, "sh", "-c", f"printf '#!/bin/sh\\nexit 101\\n' > {POLICY} && chmod 755 {POLICY}"], check=True)
+    subprocess.run([*prefix, "sh", "-c", f'printf %s "$1" > {POLICY} && chmod 755 {POLICY}', "sh", REFUSAL], check=True)
     return True

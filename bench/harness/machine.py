@@ -1,6 +1,7 @@
 """The machine: which cores to use, what it is, and who else is using it."""
 import os
 import platform
+import re
 import subprocess
 from dataclasses import dataclass
 
@@ -74,5 +75,16 @@ def describe():
         ("congestion control", value_in(sysctl + "ipv4/tcp_congestion_control")),
         ("somaxconn", value_in(sysctl + "core/somaxconn")),
         ("local ports", value_in(sysctl + "ipv4/ip_local_port_range").replace("\t", " to ")),
-        ("load average at start", " ".join(value_in("/proc/loadavg").split()[:3])),
     ]
+
+
+def load_average():
+    return " ".join(value_in("/proc/loadavg").split()[:3])
+
+
+def commit_of(folder):
+    """The commit that a work tree is at, with a + when something in it has changed since; "unknown" outside one."""
+    commit = first_line("git", "-C", folder, "rev-parse", "--short", "HEAD")
+    if not re.fullmatch(r"[0-9a-f]+", commit):
+        return "unknown"
+    return commit + ("+" if first_line("git", "-C", folder, "status", "--porcelain", "-uno") else "")

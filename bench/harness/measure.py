@@ -3,7 +3,7 @@ import statistics
 import time
 from dataclasses import dataclass, field
 
-QUIET = 0.10  # a sample is taken again while others keep more than so many CPUs busy
+from .results import QUIET
 
 
 @dataclass(frozen=True)
@@ -13,6 +13,7 @@ class Contender:
     server: str
     port: str = "PORT"
     settings: tuple = ()  # (name, value) pairs
+    scheme: str = "http"  # what is spoken; board and redis are checked by their cases
 
     @property
     def family(self):
@@ -55,39 +56,54 @@ class Samples:
         labels = [label for label in self.by_label if label.split()[0] == family]
         return min(labels, key=lambda label: self.median(label, key)) if labels else None
 
-    def foreign(self):
-        """Median and maximum of the CPUs that others kept busy."""
-        values = [sample["foreign"] for samples in self.by_label.values() for sample in samples]
-        return (statistics.median(values), max(values)) if values else (0.0, 0.0)
+    def all(self):
+        return [sample for samples in self.by_label.values() for sample in samples]
 
 
-def take(bench, server, contender, arguments, path, seconds, scheme="http"):
+def url_of(server, contender, path="/1k.html", scheme=None):
+    """Where a contender answers; only HTTP has paths."""
+    scheme = scheme or contender.scheme
+    return f"{scheme}://127.0.0.1:{server.ports[contender.port]}" + (path if scheme == "http" else "")
+
+
+def take(bench, server, contender, arguments, path, seconds, scheme=None):
     """One sample; up to twice again while somebody else uses the machine and there is time left for
-    that. The quietest counts."""
-    url = f"{scheme}://127.0.0.1:{server.ports[contender.port]}{path}"
+    that. The quietest counts, whatever it says."""
+    url = url_of(server, contender, path, scheme)
     best = None
     for _ in range(3):
         began = time.monotonic()
         sample = bench.clients.load([*arguments, "-d", f"{seconds}s"], url, server.pid)
         if best is not None:
             bench.retry_seconds -= time.monotonic() - began
-        if best is None or sample["foreign"] < best["foreign"]:
+        if best is None or noise_of(sample) < noise_of(best):
             best = sample
-        if best["foreign"] <= QUIET or bench.retry_seconds <= 0:
+        if noise_of(best) <= QUIET or bench.retry_seconds <= 0:
             break
     return best
 
 
-def interleave(bench, contenders, arguments, path_of, scheme="http", rounds=None, seconds=None):
+def noise_of(sample):
+    return sample["foreign"] + sample["stolen"]
+
+
+def warm(bench, server, contender, arguments, path):
+    """Caches, allocators and branch predictors have seen the load before anything counts."""
+    url = url_of(server, contender, path)
+    bench.clients.load([*arguments, "-d", f"{min(0.3, bench.plan.seconds / 2):g}s"], url, server.pid)
+
+
+def interleave(bench, contenders, arguments, path_of, rounds=None, seconds=None):
     """Measures every contender in each round. `path_of(contender)` is what is asked for."""
     rounds, seconds = rounds or bench.plan.rounds, seconds or bench.plan.seconds
     samples = Samples(rounds)
     servers = bench.start_all(contenders)
     contenders = list(servers)
     for one in contenders:
-        take(bench, servers[one], one, arguments, path_of(one), 0.3, scheme)  # warm
+        bench.check(one, servers[one], path_of(one))
+        warm(bench, servers[one], one, arguments, path_of(one))
     for number in range(rounds):
         for one in contenders:
             bench.progress(f"round {number + 1} of {rounds}: {one.label}")
-            samples.add(one.label, take(bench, servers[one], one, arguments, path_of(one), seconds, scheme))
+            samples.add(one.label, take(bench, servers[one], one, arguments, path_of(one), seconds))
     return samples

@@ -49,4 +49,16 @@ class Programs:
         return os.path.join(folder, name)
 
     def missing(self):
-        return [name for name in ("load", "floor", "asio_echo") if not os.access(self.path(name), os.X_OK)]
+        """Those that the cases need and that are not built."""
+        return [name for name in ("preforkd", "load", "floor", "asio_echo", "asio_hello", "hellod")
+                if not os.access(self.path(name), os.X_OK)]
+
+    def build_type(self):
+        """Release, Debug, ..., with a word on sanitizers, as CMake was told."""
+        try:
+            with open(os.path.join(self.build, "CMakeCache.txt"), encoding="utf-8") as file:
+                cache = dict(line.strip().split("=", 1) for line in file if "=" in line and line[0] not in "#/")
+        except OSError:
+            return "unknown"
+        kind = cache.get("CMAKE_BUILD_TYPE:STRING") or "unknown"
+        return kind + (" with sanitizers" if cache.get("PREFORKD_SANITIZE:BOOL") == "ON" else "")

@@ -1,5 +1,6 @@
 """The servers that are compared: how each is configured, started, found ready and ended."""
 import os
+import random
 import re
 import shutil
 import socket
@@ -10,9 +11,16 @@ from .paths import PEERS
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody has now, below those from which the kernel serves outgoing connections:
+    our clients make so many that they would take it before the server does."""
+    while True:
+        port = random.SystemRandom().randrange(10240, 32768)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
 
 
 class Kind:
@@ -30,7 +38,7 @@ NGINX_PORTS = ("PORT", "PORT_SENDFILE", "PORT_NOPUSH_OFF", "PORT_DEFERRED", "POR
 KINDS = {kind.name: kind for kind in (
     Kind("preforkd", "preforkd.conf.in", ("PORT", "PORT_ECHO"), version=("-V",), reload_signal="HUP",
          command=lambda program, conf, ports, settings: [program, "-F", "-c", conf]),
-    Kind("nginx", "nginx.conf.in", NGINX_PORTS, "nginx-light", ("-v",), user_line="user www-data;",
+    Kind("nginx", "nginx.conf.in", NGINX_PORTS, "nginx", ("-v",), user_line="user www-data;",
          command=lambda program, conf, ports, settings: [program, "-c", conf], reload_signal="HUP"),
     Kind("haproxy", "haproxy.cfg.in", package="haproxy", version=("-v",), reload_signal="USR2",
          command=lambda program, conf, ports, settings:
@@ -44,6 +52,10 @@ KINDS = {kind.name: kind for kind in (
          command=lambda program, conf, ports, settings: [program, "-f", conf, "-DFOREGROUND"]),
     Kind("redis", "redis.conf.in", package="redis-server", version=("--version",),
          command=lambda program, conf, ports, settings: [program, conf]),
+    Kind("hellod", "hellod.conf.in", command=lambda program, conf, ports, settings: [program, "-F", "-c", conf],
+         reload_signal="HUP", doc="the README's first service"),
+    Kind("asio_hello", command=lambda program, conf, ports, settings: [program, str(ports["PORT"])],
+         doc="the same protocol in plain Asio coroutines"),
     Kind("floor", command=lambda program, conf, ports, settings:
          [program, str(ports["PORT"]), *settings.get("FLAGS", ())],
          doc="our bare epoll program with canned answers"),
@@ -52,6 +64,7 @@ KINDS = {kind.name: kind for kind in (
 )}
 
 EXECUTABLES = {"redis": "redis-server"}
+SEARCH_PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 
 
 class Fleet:
@@ -67,11 +80,10 @@ class Fleet:
         if kind.package is None:
             path = self.programs.path(name)
             return path if os.access(path, os.X_OK) else None
-        path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-        return shutil.which(EXECUTABLES.get(name, name), path=path)
+        return shutil.which(EXECUTABLES.get(name, name), path=SEARCH_PATH)
 
     def has(self, name):
-        return self.executable(name.split(".")[0]) is not None
+        return self.executable(name) is not None
 
     def versions(self):
         found = []
@@ -83,21 +95,19 @@ class Fleet:
 
     def server(self, name, cores=None, **settings):
         """The running server `name` with these settings; started if need be."""
-        key = (name, tuple(sorted((k, str(v)) for k, v in settings.items())))
+        cores = cores or self.cores.server
+        key = (name, cores, tuple(sorted((k, str(v)) for k, v in settings.items())))
         if key not in self.running:
-            self.running[key] = Server(self, KINDS[name], f"{name}-{len(self.configurations)}", cores or self.cores.server,
-                                       settings)
+            self.running[key] = Server(self, KINDS[name], f"{name}-{len(self.configurations)}", cores, settings)
         return self.running[key]
 
     def distinct_configurations(self):
-        """(name, (command, text)) of each server that ran, without those that differ in ports alone."""
-        seen, found = set(), []
+        """[name, command, text] of each server that ran, without those that differ in ports and folders alone."""
+        found = []
         for name, (command, text) in self.configurations.items():
-            hide = lambda words: re.sub(r"preforkd-bench-\w+/[\w-]+", "RUN", re.sub(r"\b\d{5}\b", "PORT", words))
-            key = (hide(command), hide(text))
-            if key not in seen:
-                seen.add(key)
-                found.append((name.rsplit("-", 1)[0], (hide(command), hide(text))))
+            one = [name.rsplit("-", 1)[0], command, text]
+            if one not in found:
+                found.append(one)
         return found
 
     def forget(self, server):
@@ -126,7 +136,8 @@ class Server:
             raise ServerError(f"{kind.name} is not installed; bench/run --install-peers gets Debian's packages")
         self.command = [*self.settings.get("PREFIX", ()),
                         *kind.command(program, self.configuration, self.ports, self.settings)]
-        fleet.configurations[folder] = (" ".join(self.command), self._text)
+        fleet.configurations[folder] = (self._without_accidents(fleet, " ".join(self.command)),
+                                        self._without_accidents(fleet, self._text))
         self.log_path = os.path.join(self.folder, "output.log")
         with open(self.log_path, "wb") as log:
             self.process = processes.start(self.command, cores, log, cwd=self.folder,
@@ -152,6 +163,14 @@ class Server:
         with open(path, "w", encoding="utf-8") as file:
             file.write(self._text)
         return path
+
+    def _without_accidents(self, fleet, words):
+        """A command or configuration as it stands in the report: with names for what differs in every run."""
+        for path, name in ((self.folder, "RUN"), (fleet.workspace.www, "WWW"), (fleet.programs.build, "BUILD")):
+            words = words.replace(path, name)
+        for name, port in self.ports.items():
+            words = re.sub(rf"\b{port}\b", name, words)
+        return re.sub(r"/tmp/\w+", "TMP", words)
 
     def rewrite(self, **settings):
         """The same configuration with other settings, for the next reload."""

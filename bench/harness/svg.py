@@ -12,6 +12,11 @@ FAILURE = {"refused": "#7a0000", "reset": "#d0271d", "end_of_stream": "#e8710a",
            "unanswered": "#c71585", "no_connection": "#000000"}
 
 
+def draw(plot):
+    """The picture of a results.Plot."""
+    return {"bars": bars, "lines": lines, "storm": storm}[plot.kind](**plot.arguments)
+
+
 def colour(label):
     return FAMILY.get(label.split()[0], "#333333")
 
@@ -95,27 +100,41 @@ class Axis:
 
 
 def bars(title, unit, rows):
-    """rows: (label, median, low, high). Horizontal bars with the spread over the rounds."""
+    """rows: (label, median, low, high). Horizontal bars with the spread over the rounds. A bar that would
+    make all others small is cut and says so."""
     row_height, label_width = 30, 190
     height = TOP + row_height * len(rows) + 40
-    axis = Axis(0, max(high for *_, high in rows) * 1.12, label_width, WIDTH - 90)
+    axis = Axis(0, bars_end(rows), label_width, WIDTH - 90)
     bottom = height - 34
     parts = []
     for tick in axis.ticks():
         parts += [line(axis.at(tick), TOP - 6, axis.at(tick), bottom),
                   text(axis.at(tick), bottom + 14, tidy(tick), "middle", 11, fill="#555555")]
     parts.append(text((label_width + WIDTH - 90) / 2, height - 6, unit, "middle", 11, fill="#555555"))
-    for number, (label, median, low, high) in enumerate(rows):
-        y = TOP + number * row_height
-        middle = y + 10
-        parts += [text(label_width - 8, middle + 4, label, "end", 12),
-                  f'<rect x="{label_width}" y="{y}" width="{max(axis.at(median) - label_width, 1):.1f}" height="20" '
-                  f'fill="{colour(label)}" fill-opacity="0.82"/>',
-                  line(axis.at(low), middle, axis.at(high), middle, "#111111", 1.4),
-                  line(axis.at(low), middle - 4, axis.at(low), middle + 4, "#111111", 1.4),
-                  line(axis.at(high), middle - 4, axis.at(high), middle + 4, "#111111", 1.4),
-                  text(axis.at(high) + 6, middle + 4, tidy(median), size=12, weight="600")]
+    for number, row in enumerate(rows):
+        parts += bar(axis, label_width, TOP + number * row_height, *row)
     return canvas(title, height, parts)
+
+
+def bars_end(rows):
+    """Where the axis of bars ends: beyond the longest, but if that is more than twice the second."""
+    ends = sorted((high for *_, high in rows), reverse=True)
+    return 1.12 * (ends[1] * 1.4 if len(ends) > 1 and ends[0] > 2 * ends[1] else ends[0])
+
+
+def bar(axis, left, y, label, median, low, high):
+    middle, cut = y + 10, median > axis.high
+    end = axis.at(min(median, axis.high))
+    parts = [text(left - 8, middle + 4, label, "end", 12),
+             f'<rect x="{left}" y="{y}" width="{max(end - left, 1):.1f}" height="20" fill="{colour(label)}" '
+             f'fill-opacity="0.82"/>']
+    if cut:
+        parts += [line(end - at, y - 2, end - at - 8, y + 22, "#ffffff", 3) for at in (14, 22)]
+        return parts + [text(end + 6, middle + 4, tidy(median) + " (cut)", size=12, weight="600")]
+    last = min(high, axis.high)
+    parts += [line(axis.at(low), middle, axis.at(last), middle, "#111111", 1.4)]
+    parts += [line(axis.at(at), middle - 4, axis.at(at), middle + 4, "#111111", 1.4) for at in (low, last)]
+    return parts + [text(axis.at(last) + 6, middle + 4, tidy(median), size=12, weight="600")]
 
 
 def legend(labels, y):
@@ -131,7 +150,7 @@ def legend(labels, y):
 
 
 def lines(title, x_name, y_name, series, log_x=True, log_y=True, x_labels=None):
-    """series: label -> [(x, y)]. `x_labels`: {x: words} in place of numbers."""
+    """series: label -> [(x, y)]. `x_labels`: [(x, words)] in place of numbers."""
     series = {label: points for label, points in series.items() if points}
     keys, below = legend(list(series), TOP + 2)
     top, height = below + 16, below + 330
@@ -144,7 +163,7 @@ def lines(title, x_name, y_name, series, log_x=True, log_y=True, x_labels=None):
     for tick in y_axis.ticks():
         parts += [line(LEFT, y_axis.at(tick), WIDTH - RIGHT, y_axis.at(tick)),
                   text(LEFT - 6, y_axis.at(tick) + 4, tidy(tick), "end", 11, fill="#555555")]
-    for tick, words in (x_labels or {tick: tidy(tick) for tick in x_axis.ticks()}).items():
+    for tick, words in x_labels or [(tick, tidy(tick)) for tick in x_axis.ticks()]:
         parts += [line(x_axis.at(tick), top, x_axis.at(tick), bottom),
                   text(x_axis.at(tick), bottom + 16, words, "middle", 11, fill="#555555")]
     styles = dashes(series)
@@ -178,8 +197,10 @@ def storm(title, rows):
                   text(12, top + 49, f"of {result['answered'] + result['failed']:,}", size=11, fill="#555555")]
         parts += [line(x_axis.at(at), top, x_axis.at(at), bottom + 4, "#9ec3ee", 1) for at in
                   result["signals_at_seconds"]]
-        points = [(x_axis.at(min(i * length, seconds)), y_axis.at(one["answered"]))
-                  for i, one in enumerate(result["slices"]) if i * length < seconds]
+        answered = [one["answered"] for one in result["slices"]]
+        answered += [0] * (int(result["seconds"] / length) - len(answered))  # no slice is begun without an event
+        points = [(x_axis.at(min(i * length, seconds)), y_axis.at(count))
+                  for i, count in enumerate(answered) if i * length < seconds]
         parts.append('<polyline points="' + " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
                      + f'" fill="none" stroke="{colour(label)}" stroke-width="1.3"/>')
         for i, one in enumerate(result["slices"]):
