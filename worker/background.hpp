@@ -11,6 +11,8 @@ class io_context;
 
 namespace preforkd::worker {
 
+class BlockingPool;
+
 /// The tasks of a worker that serve no connection.
 class BackgroundTasks {
   public:
@@ -31,10 +33,11 @@ class BackgroundTasks {
     std::list<Running> running_;
 };
 
-/// What preforkd::executor() and preforkd::spawn() find; null outside a worker.
+/// What preforkd::executor(), spawn() and blocking() find; null outside a worker.
 struct ThisWorker {
     boost::asio::io_context* context = nullptr;
     BackgroundTasks* background = nullptr;
+    BlockingPool* blocking = nullptr;  ///< null as well where no service has declared threads
 };
 [[nodiscard]] ThisWorker& this_worker() noexcept;
 

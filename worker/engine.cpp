@@ -12,6 +12,7 @@
 
 #include "worker/acceptor.hpp"
 #include "worker/background.hpp"
+#include "worker/blocking_pool.hpp"
 #include "worker/session_group.hpp"
 
 namespace preforkd::worker {
@@ -68,7 +69,7 @@ struct Engine::Parts {
           work(context->get_executor()),
           group(*context, log, ticking),
           background(log) {
-        this_worker() = {context.get(), &background};
+        this_worker() = {context.get(), &background, nullptr};
     }
     ~Parts() { this_worker() = {}; }
 
@@ -92,6 +93,7 @@ struct Engine::Parts {
     std::optional<boost::asio::executor_work_guard<boost::asio::io_context::executor_type>> work;
     SessionGroup group;
     BackgroundTasks background;
+    std::unique_ptr<BlockingPool> blocking;
     std::vector<std::unique_ptr<Acceptor>> acceptors;
     std::vector<std::unique_ptr<Watcher>> watchers;
     std::function<void()> tick_callback;
@@ -171,6 +173,13 @@ void Engine::watch(int descriptor, std::function<void()> on_readable) {
 void Engine::unwatch(int descriptor) {
     for (const auto& watcher : parts_->watchers)
         if (watcher->descriptor() == descriptor) watcher->stop();
+}
+
+void Engine::offer_threads() {
+    if (parts_->blocking) return;
+    parts_->blocking = std::make_unique<BlockingPool>();
+    this_worker().blocking = parts_->blocking.get();
+    watch(parts_->blocking->descriptor(), [pool = parts_->blocking.get()] { pool->deliver(); });
 }
 
 void Engine::drain(DrainRules rules, std::function<void()> on_empty) {
