@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -60,6 +61,31 @@ UniqueFd make_data_file(const std::string& path, DataOwner owner) {
     return file;
 }
 
+UniqueFd open_data_file(const std::string& path, int flags, const std::optional<DataOwner>& owner) {
+    UniqueFd file(::open(path.c_str(), flags));
+    if (!file.is_open() && errno == ENOENT && owner) return make_data_file(path, *owner);
+    return file;
+}
+
+/// While it lives, files are opened and made with the rights of `owner`. Source: setfsuid(2).
+class ActingAs {
+  public:
+    explicit ActingAs(const DataOwner& owner)
+        : group_(::setfsgid(owner.group)), user_(::setfsuid(owner.user)) {}
+    ActingAs(const ActingAs&) = delete;
+    ActingAs& operator=(const ActingAs&) = delete;
+    ~ActingAs() {
+        const int error = errno;
+        ::setfsuid(static_cast<uid_t>(user_));
+        ::setfsgid(static_cast<gid_t>(group_));
+        errno = error;
+    }
+
+  private:
+    int group_;
+    int user_;
+};
+
 /// Never waits: a FIFO in the place of a file must not hold the master.
 UniqueFd open_path(const std::string& path, Opens kind, const std::optional<DataOwner>& owner) {
     constexpr int common = O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
@@ -67,9 +93,12 @@ UniqueFd open_path(const std::string& path, Opens kind, const std::optional<Data
         return UniqueFd(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (kind == Opens::file) return UniqueFd(::open(path.c_str(), O_RDONLY | common));
     const int access = owner ? O_RDWR : O_RDONLY;
-    UniqueFd file(::open(path.c_str(), access | O_NOFOLLOW | common));
-    if (!file.is_open() && errno == ENOENT && owner) return make_data_file(path, *owner);
-    return file;
+    const int flags = access | O_NOFOLLOW | common;
+    UniqueFd file = open_data_file(path, flags, owner);
+    if (file.is_open() || errno != EACCES || !owner || ::geteuid() != 0) return file;
+    // Root whose capabilities are bounded, as by systemd, must mind modes; its owner may open it.
+    const ActingAs acting(*owner);
+    return open_data_file(path, flags, owner);
 }
 
 Problem open_one(const std::string& path, Opens kind, const std::optional<DataOwner>& owner,
