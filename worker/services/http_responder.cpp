@@ -34,6 +34,13 @@ Result<std::string> read_file(const std::filesystem::path& path, std::size_t lim
 UniqueFd root_of(const ServiceContext& context, const Options& options) {
     UniqueFd root(::fcntl(context.descriptor("root"), F_DUPFD_CLOEXEC, 0));
     if (!root.is_open()) fail("root", options.root, last_error());
+    // Asked for now, not with the first request: systemd's RestrictSUIDSGID= takes it away, as do
+    // some containers, and then every file would seem to be missing.
+    const auto opened = open_beneath(root, ".", O_PATH | O_DIRECTORY, 0);
+    if (!opened && opened.error().value() == ENOSYS)
+        throw std::runtime_error(
+            "the system call openat2 is not available; needs Linux 5.6, and a service manager or "
+            "container that permits it (systemd: RestrictSUIDSGID=no)");
     return root;
 }
 
