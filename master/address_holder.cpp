@@ -77,16 +77,16 @@ void add_listeners(const char* path, const Address& address, std::vector<std::st
 
 std::vector<std::string> listening_inodes(const Address& address) {
     std::vector<std::string> inodes;
-    if (address.family() == AF_INET) add_listeners("/proc/net/tcp", address, inodes);
+    if (address.family() == AF_INET) add_listeners("/proc/self/net/tcp", address, inodes);
     // An IPv6 wildcard without IPV6_V6ONLY takes the IPv4 port too.
-    add_listeners("/proc/net/tcp6", address, inodes);
+    add_listeners("/proc/self/net/tcp6", address, inodes);
     return inodes;
 }
 
 std::vector<std::string> unix_inodes(const Address& address) {
     std::vector<std::string> inodes;
     const std::string path = address.text.substr(address.text.find(':') + 1);
-    std::ifstream file("/proc/net/unix");
+    std::ifstream file("/proc/self/net/unix");
     std::string line;
     while (std::getline(file, line)) {
         // Num RefCount Protocol Flags Type St Inode Path; the path, which may hold spaces, is last.
