@@ -21,6 +21,14 @@ Tick after(Tick now, std::uint16_t ticks) noexcept {
     return ticks == 0 ? never : now + ticks;
 }
 
+// A service that reads until it gets nothing has no word for this.
+void log_too_long(const Session& session) {
+    session.group().logger().info("message too long; connection closed",
+                                  {{"service", session.listener().service_name},
+                                   {"listener", session.listener().name},
+                                   {"peer", session.peer().render()}});
+}
+
 }  // namespace
 
 Session::Session(const Listener& listener, UniqueFd socket, const PeerAddress& peer)
@@ -49,6 +57,8 @@ void Session::task_ended(std::exception_ptr failure) noexcept {
     if (failure) {
         log_failure(failure);
         reset_ = true;  // half an answer must not look like a whole one
+    } else if (why_ == End::too_long) {
+        log_too_long(*this);
     }
     finish();
 }

@@ -67,6 +67,45 @@ BOOST_AUTO_TEST_CASE(a_serve_that_is_no_coroutine_and_throws_ends_its_connection
     BOOST_TEST(logged(fixture, "plain"));
 }
 
+BOOST_AUTO_TEST_CASE(too_long_a_line_ends_its_connection_and_no_other) {
+    EngineFixture fixture([](Connection& client) -> task<void> {
+        while (auto line = co_await client.read_line(8)) co_await client.write(*line + "\n");
+    });
+    Peer talker = Peer::connected_to(fixture.listener);
+    Peer other = fixture.connect();
+    fixture.engine.start_accepting();
+    fixture.run_until([&] { return fixture.engine.session_count() == 2; });
+    talker.send("more than eight\n");
+    fixture.run_until([&] { return logged(fixture, "too long"); });
+    talker.receive();
+    BOOST_TEST(talker.ended());
+    talker.close();
+    fixture.run_until([&] { return fixture.engine.session_count() == 1; });
+    other.send("short\n");
+    fixture.settle();
+    BOOST_TEST(other.receive() == "short\n");
+    BOOST_TEST(logged(fixture, "message too long; connection closed service=scripted"));
+    BOOST_TEST(logged(fixture, "peer=127.0.0.1:"));
+}
+
+BOOST_AUTO_TEST_CASE(too_long_a_line_that_the_service_deals_with_is_no_news) {
+    EngineFixture fixture([](Connection& client) -> task<void> {
+        const auto line = co_await client.read_line(8);
+        if (!line && client.why() == End::too_long) client.consume(client.received().size());
+        while (const auto rest = co_await client.read_line()) co_await client.write(*rest + "\n");
+    });
+    Peer peer = fixture.connect();
+    peer.send("more than eight\n");
+    fixture.settle();
+    peer.send("hello\n");
+    fixture.settle();
+    BOOST_TEST(peer.receive() == "hello\n");
+    peer.half_close();
+    fixture.settle();
+    BOOST_TEST(fixture.engine.session_count() == 0u);
+    BOOST_TEST(!logged(fixture, "too long"));
+}
+
 BOOST_AUTO_TEST_CASE(a_service_that_ignores_its_connections_end_is_stopped) {
     bool destroyed = false;
     EngineFixture fixture([&](Connection& client) -> task<void> {
