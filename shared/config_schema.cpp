@@ -7,6 +7,7 @@
 #include <set>
 
 #include "shared/config_text.hpp"
+#include "shared/scoreboard.hpp"
 
 namespace preforkd {
 namespace {
@@ -180,6 +181,38 @@ const KeySpec* find_key(const std::vector<KeySpec>& keys, std::string_view name)
     return found == keys.end() ? nullptr : &*found;
 }
 
+namespace {
+
+bool is_metric_name(std::string_view name) {
+    constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyz";
+    return !name.empty() && name.size() <= 40 && letters.find(name.front()) != letters.npos &&
+           name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") == name.npos;
+}
+
+/// What is wrong with the metrics that a service declares, each to stand after its name.
+std::vector<std::string> metric_problems(const std::vector<Metric>& metrics) {
+    std::vector<std::string> problems;
+    std::set<std::string> names;
+    for (const Metric& metric : metrics) {
+        if (!is_metric_name(metric.name))
+            problems.push_back(
+                fmt::format("metric '{}' is not a name of [a-z][a-z0-9_]{{0,39}}", metric.name));
+        if (metric.name.ends_with("_total"))
+            problems.push_back(
+                fmt::format("metric '{}' ends in _total, which is added where it "
+                            "is shown",
+                            metric.name));
+        if (!names.insert(metric.name).second)
+            problems.push_back(fmt::format("metric '{}' is declared twice", metric.name));
+    }
+    if (metrics.size() > most_metrics)
+        problems.push_back(
+            fmt::format("declares {} metrics, and {} is the most", metrics.size(), most_metrics));
+    return problems;
+}
+
+}  // namespace
+
 Faults declaration_faults(const std::vector<ServiceSpec>& services) {
     Faults faults;
     std::set<std::string> names;
@@ -194,6 +227,8 @@ Faults declaration_faults(const std::vector<ServiceSpec>& services) {
         for (const KeySpec& key : service.keys)
             if (const std::string problem = declaration_problem(key, service); !problem.empty())
                 report(fmt::format("service '{}': key '{}' {}", service.name, key.name, problem));
+        for (const std::string& problem : metric_problems(service.metrics))
+            report(fmt::format("service '{}': {}", service.name, problem));
     }
     return faults;
 }

@@ -6,6 +6,7 @@
 
 #include "shared/config_schema.hpp"
 #include "shared/key.hpp"
+#include "shared/scoreboard.hpp"
 #include "tests/unit/config_fixture.hpp"
 
 using namespace config_fixture;
@@ -225,6 +226,26 @@ BOOST_AUTO_TEST_CASE(a_service_that_declares_nonsense_is_reported_at_once) {
                    of_bad + "'flag' is bound to another struct than the first" + hint + of_bad +
                    "'loose' is bound to no field" + hint + "service 'web' is declared twice" +
                    hint);
+}
+
+BOOST_AUTO_TEST_CASE(a_service_that_declares_nonsense_metrics_is_reported_at_once) {
+    ServiceSpec good{.name = "good"};
+    for (std::size_t i = 0; i < most_metrics; ++i)
+        good.metrics.push_back({"m" + std::to_string(i), Metric::Kind::gauge, "A number."});
+    BOOST_TEST(to_string(declaration_faults({good})) == "");
+    good.metrics.push_back({"one_more", Metric::Kind::counter, "Too many."});
+    ServiceSpec bad{.name = "bad"};
+    for (const char* const name : {"Hits", "", "9lives", "hits_total", "hits", "hits"})
+        bad.metrics.push_back({name, Metric::Kind::counter, "A number."});
+    const std::string hint = "\n    this is an error in the program itself\n";
+    BOOST_TEST(to_string(declaration_faults({good, bad})) ==
+               "service 'good': declares 17 metrics, and 16 is the most" + hint +
+                   "service 'bad': metric 'Hits' is not a name of [a-z][a-z0-9_]{0,39}" + hint +
+                   "service 'bad': metric '' is not a name of [a-z][a-z0-9_]{0,39}" + hint +
+                   "service 'bad': metric '9lives' is not a name of [a-z][a-z0-9_]{0,39}" + hint +
+                   "service 'bad': metric 'hits_total' ends in _total, which is added where it is "
+                   "shown" +
+                   hint + "service 'bad': metric 'hits' is declared twice" + hint);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
