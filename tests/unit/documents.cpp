@@ -41,4 +41,11 @@ BOOST_AUTO_TEST_CASE(the_manual_describes_the_keys_as_they_are) {
     check_committed("conf/man/preforkd.conf.5", manual_page("preforkd", services()));
 }
 
+BOOST_AUTO_TEST_CASE(the_program_that_the_readme_shows_is_the_one_that_is_tested) {
+    const auto root = std::filesystem::path(PREFORKD_SOURCE_DIR);
+    const std::string program = content(root / "tests/consumer/hello.cpp");
+    BOOST_TEST(program.starts_with("#include <preforkd/service.hpp>"));
+    BOOST_TEST(content(root / "README.md").find("```cpp\n" + program + "```") != std::string::npos);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
