@@ -33,7 +33,7 @@ struct LogTarget {
     bool operator==(const LogTarget&) const = default;
 };
 
-enum class LogFormat { combined };
+enum class LogFormat { combined, json };
 
 /// Where things were said; not a part of what was said, so all are equal.
 struct Origins {

@@ -62,9 +62,10 @@ const std::vector<KeySpec> the_global_keys = {
                    .kinds = {Kind::off, Kind::file},
                    .doc = "Where requests are logged, one line each."},
     Key<LogFormat>{.name = "log_format", .field = &Config::log_format, .def = LogFormat::combined,
-                   .choices = {{"combined", LogFormat::combined}},
+                   .choices = {{"combined", LogFormat::combined}, {"json", LogFormat::json}},
                    .doc = "How a line of the access log looks. "
-                          "With combined, as web servers have always written it."},
+                          "With combined, as web servers have always written it; with json, an "
+                          "object with names for its values."},
     Key<LogLevel>{.name = "log_level", .field = &Config::log_level, .def = LogLevel::info,
                   .choices = {{"debug", LogLevel::debug}, {"info", LogLevel::info},
                               {"notice", LogLevel::notice}, {"warning", LogLevel::warning},

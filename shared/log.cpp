@@ -88,8 +88,16 @@ std::string escape_for_log(std::string_view text, std::size_t limit) {
 void Logger::log(LogLevel level, std::string_view event, Fields fields) const {
     if (level < threshold_ || descriptor_ < 0) return;
     std::string line = prefix(style_, level, program_);
-    // The event is our own sentence, so its quotes are wanted; only what breaks a line is not.
-    for (const char character : event) line += character == '\n' ? ' ' : character;
+    // The event is a sentence, so its quotes are wanted; what breaks a line or a terminal is not.
+    for (const char character : event) {
+        const bool is_control = static_cast<unsigned char>(character) < 0x20 || character == 0x7f;
+        if (character == '\n')
+            line += ' ';
+        else if (is_control)
+            line += escape_for_log({&character, 1});
+        else
+            line += character;
+    }
     for (const LogField& field : fields) {
         const std::string value = escape_for_log(field.value);
         const std::string_view quote = needs_quotes(field.value) ? "\"" : "";

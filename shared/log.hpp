@@ -34,7 +34,8 @@ struct LogField {
 };
 
 /// Writes one line per event with one write(2), so that processes that share a file never mix.
-/// A line is always one line: control bytes, quotes and backslashes are escaped as \xNN, \" and \\.
+/// A line is always one line: in the values of fields control bytes, quotes and backslashes are
+/// escaped as \xNN, \" and \\; in the event line feeds become spaces and control bytes \xNN.
 /// An event that can't be written is dropped: a full disk must not stop a server.
 class Logger {
   public:

@@ -10,7 +10,8 @@ constexpr std::chrono::seconds longest_wait{1};
 
 }  // namespace
 
-AccessLog::AccessLog(boost::asio::io_context& context) : timer_(context) {}
+AccessLog::AccessLog(boost::asio::io_context& context, LogFormat format)
+    : format_(format), timer_(context) {}
 
 void AccessLog::redirect(UniqueFd file) {
     flush();

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "shared/config.hpp"
 #include "shared/unique_fd.hpp"
 
 namespace preforkd::worker {
@@ -14,13 +15,16 @@ namespace preforkd::worker {
 /// are there, a second after the first, and before the worker ends.
 class AccessLog {
   public:
-    explicit AccessLog(boost::asio::io_context& context);
+    explicit AccessLog(boost::asio::io_context& context, LogFormat format = LogFormat::combined);
 
     /// Writes what is gathered to the old file, then goes on with `file`; empty: off.
     void redirect(UniqueFd file);
 
     /// Whether lines are wanted at all.
     [[nodiscard]] bool is_on() const noexcept { return file_.is_open(); }
+
+    /// How its lines are to look; it holds whatever it is given.
+    [[nodiscard]] LogFormat format() const noexcept { return format_; }
 
     /// Adds `line`, which ends in LF and contains no other.
     void append(std::string_view line);
@@ -33,6 +37,7 @@ class AccessLog {
   private:
     void arm();
 
+    LogFormat format_;
     UniqueFd file_;
     std::string gathered_;
     boost::asio::steady_timer timer_;

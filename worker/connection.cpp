@@ -138,6 +138,10 @@ bool ServiceContext::logs_access() const noexcept {
     return access_log_ != nullptr && access_log_->is_on();
 }
 
+LogFormat ServiceContext::access_format() const noexcept {
+    return access_log_ != nullptr ? access_log_->format() : LogFormat::combined;
+}
+
 void ServiceContext::log_access(std::string_view line) const {
     if (access_log_ != nullptr) access_log_->append(line);
 }

@@ -88,7 +88,7 @@ Worker::Worker(const UniqueFd& channel, Handover handover, Config config,
       types_(types),
       log_(STDERR_FILENO, handover_.error_style, config_.log_level, config_.program),
       engine_(log_),
-      access_log_(engine_.context()) {
+      access_log_(engine_.context(), config_.log_format) {
     set_process_title(title(config_, handover_, ""));
     access_log_.redirect(std::move(handover_.access_log));
 }

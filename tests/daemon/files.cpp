@@ -149,6 +149,24 @@ BOOST_AUTO_TEST_CASE(requests_are_logged_and_after_usr1_elsewhere) {
     server.stop();
 }
 
+BOOST_AUTO_TEST_CASE(requests_are_logged_as_json_objects_if_wanted) {
+    const Site site;
+    const std::string log = site.closed / "access.log";
+    Daemon server({.keys = "workers = 1\nlog_format = json\naccess_log = " + log + "\n",
+                   .sections = web(site.root)});
+    server.start();
+    const std::string address = server.address("web");
+    (void)get(address, "/hello.txt");
+    BOOST_TEST(Client(address).ask("G\"T / HTTP/1.1").starts_with("HTTP/1.1 400 "));
+    server.stop();
+    const std::string lines = content_of(log);
+    BOOST_TEST(std::count(lines.begin(), lines.end(), '\n') == 2, lines);
+    BOOST_TEST(
+        holds_all(lines, {"{\"time\":\"20", "\"listener\":\"web\"", "\"target\":\"/hello.txt\"",
+                          "\"status\":200,\"bytes\":13", "\"host\":\"test\"", "\"status\":400"}),
+        lines);
+}
+
 BOOST_AUTO_TEST_CASE(what_is_not_yet_written_is_logged_before_a_worker_ends) {
     const Site site;
     const std::string log = site.closed / "access.log";

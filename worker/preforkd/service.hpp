@@ -18,6 +18,7 @@
 namespace preforkd {
 
 class Logger;
+enum class LogFormat;
 
 namespace worker {
 class AccessLog;
@@ -59,6 +60,9 @@ class ServiceContext {
 
     /// Whether there is an access log now; ask before rendering a line for it.
     [[nodiscard]] bool logs_access() const noexcept;
+
+    /// How lines of the access log are to look.
+    [[nodiscard]] LogFormat access_format() const noexcept;
 
     /// Adds `line`, which ends in LF and contains no other, to the access log.
     void log_access(std::string_view line) const;

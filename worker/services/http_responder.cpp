@@ -108,6 +108,7 @@ Responder::Responder(ServiceContext& context, const Options& options)
       types_(types_of(options)),
       files_(root_of(context, options), rules_of(options), types_),
       pages_(pages_of(options, types_)),
+      lines_(context.access_format(), context.listener_name()),
       boundary_(make_boundary()) {}
 
 void Responder::renew(const Moment& now) noexcept {
