@@ -12,6 +12,10 @@ namespace {
 
 constexpr int defer_seconds = 1;
 
+// So much the kernel takes without being able to send it: enough for a fast peer, and no more than
+// that for one that doesn't read. It lies beside what is on its way. tcp(7), TCP_NOTSENT_LOWAT.
+constexpr int most_unsent = 128 * 1024;
+
 error_code set_option(const UniqueFd& socket, int level, int name, int value) noexcept {
     if (::setsockopt(socket.get(), level, name, &value, sizeof value) < 0) return last_error();
     return {};
@@ -21,6 +25,12 @@ Result<UniqueFd> make_socket(int family) noexcept {
     UniqueFd socket(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     if (!socket.is_open()) return last_error();
     return socket;
+}
+
+// Accepted sockets inherit these: two calls here instead of two per connection.
+error_code set_tcp_options(const UniqueFd& socket) noexcept {
+    if (const auto error = set_option(socket, IPPROTO_TCP, TCP_NODELAY, 1)) return error;
+    return set_option(socket, IPPROTO_TCP, TCP_NOTSENT_LOWAT, most_unsent);
 }
 
 error_code bind_to(const UniqueFd& socket, const Address& address) noexcept {
@@ -33,8 +43,7 @@ error_code bind_tcp(const UniqueFd& socket, const Address& address,
     if (const auto error = set_option(socket, SOL_SOCKET, SO_REUSEADDR, 1)) return error;
     if (address.family() == AF_INET6)  // so that *:80 and [::]:80 can stand side by side
         if (const auto error = set_option(socket, IPPROTO_IPV6, IPV6_V6ONLY, 1)) return error;
-    // Accepted sockets inherit it: one call here instead of one per connection.
-    if (const auto error = set_option(socket, IPPROTO_TCP, TCP_NODELAY, 1)) return error;
+    if (const auto error = set_tcp_options(socket)) return error;
     const auto share = [&] { return set_option(socket, SOL_SOCKET, SO_REUSEPORT, 1); };
     if (options.beside_our_own)
         if (const auto error = share()) return error;
@@ -112,8 +121,7 @@ Result<Listener> Listener::adopt(UniqueFd socket) {
     Listener listener(std::move(socket), Address{});
     if (const error_code error = listener.read_address()) return error;
     if (!listener.address_.is_unix())
-        if (const auto error = set_option(listener.socket_, IPPROTO_TCP, TCP_NODELAY, 1))
-            return error;
+        if (const auto error = set_tcp_options(listener.socket_)) return error;
     return listener;
 }
 

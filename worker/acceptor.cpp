@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
+#include <preforkd/service.hpp>
 
 namespace preforkd::worker {
 namespace {
@@ -22,6 +23,12 @@ bool arrives_with_input(const UniqueFd& socket) noexcept {
            defer_seconds > 0;
 }
 
+// Accepted sockets inherit it. A unix socket knows no such thing, and needs it not.
+void limit_unacknowledged(const UniqueFd& socket, seconds limit) noexcept {
+    const auto wait = static_cast<int>(milliseconds(limit).count());
+    ::setsockopt(socket.get(), IPPROTO_TCP, TCP_USER_TIMEOUT, &wait, sizeof wait);
+}
+
 std::uint64_t descriptor_limit() noexcept {
     rlimit limit{};
     return ::getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 0;
@@ -33,6 +40,7 @@ Acceptor::Acceptor(SessionGroup& group, Listener listener, UniqueFd socket, bool
     : group_(group), listener_(std::move(listener)), socket_(std::move(socket)), shared_(shared) {
     listener_.group = &group_;
     listener_.input_expected = arrives_with_input(socket_);
+    limit_unacknowledged(socket_, listener_.service->unacknowledged_limit());
 }
 
 void Acceptor::start() {

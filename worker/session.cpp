@@ -6,16 +6,21 @@
 #include <boost/asio/post.hpp>
 #include <preforkd/service.hpp>
 
+#include "worker/acknowledged.hpp"
+
 namespace preforkd::worker {
 namespace {
 
 // A service that never waits (pipelined input, a fast peer) lets the others have a turn.
 constexpr std::uint16_t attempts_per_turn = 1024;
 // A service that goes on after its connection has ended will not stop by itself.
-constexpr std::uint16_t failures_allowed = 1000;
+constexpr std::uint8_t failures_allowed = 200;
 
 constexpr std::uint16_t default_read_timeout = 301;  // ticks: 5 minutes and the one that has begun
 constexpr std::uint16_t default_send_timeout = 31;
+
+// A peer that takes less is no reader. Unit: bytes per second.
+constexpr std::uint32_t lowest_send_rate = 1024;
 
 Tick after(Tick now, std::uint16_t ticks) noexcept {
     return ticks == 0 ? never : now + ticks;
@@ -119,7 +124,7 @@ void Session::start_wait() {
     waiting_ = true;
     if (need_ == Need::timer) return;
     if (need_ != Need::turn) {
-        wait_until_ = wait_limit();
+        begin_wait_time();
         schedule();
         const Interest interest = need_ == Need::readable ? Interest::readable : Interest::writable;
         const error_code error = wait(group().reactor(), socket_.get(), interest);
@@ -174,6 +179,15 @@ void Session::wake() {
 
 // --- time ---
 
+// A peer that takes a little now and then gets no more time by that: check_pace() decides. Only of
+// TCP can be told how much it took; elsewhere any progress counts.
+void Session::begin_wait_time() noexcept {
+    if (need_ == Need::writable && blocked_ && peer_.port() != 0) return;
+    blocked_ = need_ == Need::writable;
+    paced_ = false;
+    wait_until_ = wait_limit();
+}
+
 Tick Session::wait_limit() const noexcept {
     if (need_ == Need::writable)
         return std::min(deadline_, after(group().wheel().now(), send_timeout_));
@@ -208,12 +222,14 @@ End Session::reason_not_to_wait() noexcept {
 // for those this moves the entry once per tick.
 void Session::schedule() {
     Tick next = wait_until_;
-    if (need_ == Need::readable && unverified_) next = group().wheel().now() + 1;
+    const bool unpaced = need_ == Need::writable && !paced_;
+    if ((need_ == Need::readable && unverified_) || unpaced) next = group().wheel().now() + 1;
     if (next < due()) group().wheel().place(*this, next);
 }
 
 void Session::on_tick() {
     if (!waiting_ || need_ == Need::turn || need_ == Need::timer) return;
+    if (need_ == Need::writable) check_pace();
     if (wait_until_ <= group().wheel().now()) {
         timed_out_ = true;
         return end_wait();
@@ -230,6 +246,19 @@ void Session::check_for_end() {
     unverified_ = false;
     const ssize_t got = ::recv(socket_.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     if (got >= 0 || errno != EAGAIN) end_wait();
+}
+
+// Sees whether the peer has taken enough since the last look. What the kernel takes from us says
+// little: its buffer swallows megabytes at once, and then nothing for a long time.
+void Session::check_pace() {
+    const bool is_due = wait_until_ <= group().wheel().now();
+    if (paced_ && !is_due) return;
+    const auto acknowledged = acknowledged_bytes(socket_.get());
+    if (!acknowledged) return;
+    const std::uint32_t taken = *acknowledged - std::exchange(acknowledged_, *acknowledged);
+    const bool has_kept_pace = paced_ && taken >= lowest_send_rate * (send_timeout_ - 1U);
+    paced_ = true;
+    if (has_kept_pace) wait_until_ = wait_limit();
 }
 
 void Session::on_drain() {

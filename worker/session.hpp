@@ -119,6 +119,7 @@ class Session final : public Connection,
 
     // session.cpp: waiting
     void start_wait();
+    void begin_wait_time() noexcept;
     void end_wait();
     void schedule();
     [[nodiscard]] Tick wait_limit() const noexcept;
@@ -127,6 +128,7 @@ class Session final : public Connection,
     [[nodiscard]] bool waits_for_message() const noexcept;
     bool take_timed_out() noexcept;
     void check_for_end();
+    void check_pace();
 
     // session_end.cpp
     void finish();
@@ -165,14 +167,17 @@ class Session final : public Connection,
     bool half_closed_ : 1 = false;
     bool came_in_drain_ : 1 = false;
     bool heard_in_drain_ : 1 = false;
-    UniqueFd socket_;
+    bool blocked_ : 1 = false;    // output waits for the peer; wait_until_ stands until it is out
+    bool paced_ : 1 = false;      // acknowledged_ is set
+    std::uint8_t failures_ = 0;   // operations that failed on a connection which has ended
     std::uint16_t attempts_ = 0;  // operations since the last wait
-    std::uint16_t failures_ = 0;  // ... that failed on a connection which has ended
+    UniqueFd socket_;
     std::uint16_t read_timeout_;
     std::uint16_t send_timeout_;
     Tick deadline_ = never;
     Tick read_until_ = never;
     Tick wait_until_ = never;
+    std::uint32_t acknowledged_ = 0;  // what the peer's kernel had when its pace was last looked at
     PeerAddress peer_;
     const Listener& listener_;
     std::uint64_t id_;

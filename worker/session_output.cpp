@@ -123,7 +123,9 @@ Session::Attempt Session::send(std::string_view& more, int flags) {
         const std::size_t of_first = std::min(static_cast<std::size_t>(taken), first.size());
         drop_gathered(of_first);
         more.remove_prefix(static_cast<std::size_t>(taken) - of_first);
-        return static_cast<std::size_t>(taken) < total ? blocked() : Attempt::done;
+        if (static_cast<std::size_t>(taken) < total) return blocked();
+        blocked_ = false;
+        return Attempt::done;
     }
 }
 
@@ -158,6 +160,7 @@ Session::Attempt Session::send_file_part(int file, std::uint64_t& offset, std::u
         left -= static_cast<std::uint64_t>(taken);
         budget -= static_cast<std::uint64_t>(taken);
     }
+    blocked_ = false;
     return Attempt::done;
 }
 

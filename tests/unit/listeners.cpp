@@ -160,6 +160,7 @@ BOOST_AUTO_TEST_CASE(sockets_are_as_the_workers_need_them) {
     BOOST_TEST((::fcntl(web.get(), F_GETFD) & FD_CLOEXEC) != 0);
     BOOST_TEST(option_of(web, SOL_SOCKET, SO_REUSEPORT) == 1);
     BOOST_TEST(option_of(web, IPPROTO_TCP, TCP_NODELAY) == 1);
+    BOOST_TEST(option_of(web, IPPROTO_TCP, TCP_NOTSENT_LOWAT) == 128 * 1024);
     BOOST_TEST(option_of(web, IPPROTO_TCP, TCP_DEFER_ACCEPT) == 1);
     const UniqueFd& echo = *set.sockets_of("echo").front();
     BOOST_TEST(option_of(echo, IPPROTO_TCP, TCP_DEFER_ACCEPT) == 0);

@@ -1,3 +1,6 @@
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/mman.h>
 
 #include "tests/unit/engine_fixture.hpp"
@@ -45,12 +48,37 @@ task<void> upper_lines(Connection& client) {
     }
 }
 
-task<void> write_for_ever(Connection& client, End& why) {
-    client.send_timeout(seconds(3));
+task<void> write_for_ever(Connection& client, End& why, seconds send_timeout = seconds(3)) {
+    client.send_timeout(send_timeout);
     const std::string piece(1000, 'x');
     while (co_await client.write(piece)) {
     }
     why = client.why();
+}
+
+/// A TCP client that the server's kernel keeps so much for, and its own so little as it can.
+Peer peer_behind(const EngineFixture& fixture, int send_buffer) {
+    const int receive_buffer = 4096;
+    UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    ::setsockopt(socket.get(), SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
+    ::setsockopt(fixture.listener, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof send_buffer);
+    sockaddr_in address{};
+    socklen_t size = sizeof address;
+    ::getsockname(fixture.listener, reinterpret_cast<sockaddr*>(&address), &size);
+    BOOST_REQUIRE(::connect(socket.get(), reinterpret_cast<sockaddr*>(&address), size) == 0);
+    return Peer(std::move(socket));
+}
+
+/// Reads that many bytes, waiting for them, or up to the end.
+void take(const Peer& peer, std::size_t size) {
+    char chunk[4096];
+    while (size != 0) {
+        pollfd question{peer.fd(), POLLIN, 0};
+        BOOST_REQUIRE(::poll(&question, 1, 10000) == 1);
+        const ssize_t got = ::recv(peer.fd(), chunk, std::min(size, sizeof chunk), 0);
+        if (got <= 0) return;
+        size -= static_cast<std::size_t>(got);
+    }
 }
 
 UniqueFd file_of(std::string_view text) {
@@ -206,6 +234,59 @@ BOOST_AUTO_TEST_CASE(giving_up_a_peer_that_never_reads_leaves_nothing_in_the_ker
     BOOST_TEST(to_string(why) == "deadline");
     peer.receive();
     BOOST_TEST(peer.reset());
+}
+
+// What the server's kernel swallowed said little of the client: one that took a few bytes now and
+// then kept its connection for ever, and a sound one behind a large buffer lost it.
+BOOST_AUTO_TEST_CASE(a_peer_has_to_take_a_kibibyte_a_second_whatever_the_kernel_holds) {
+    struct {
+        int send_buffer;
+        std::size_t taken_each_second;
+        bool may_stay;
+    } const cases[] = {{4 << 20, 4096, true}, {2048, 256, false}};
+    for (const auto& each : cases) {
+        End why = End::none;
+        EngineFixture fixture(
+            [&](Connection& client) { return write_for_ever(client, why, seconds(60)); });
+        Peer peer = peer_behind(fixture, each.send_buffer);
+        fixture.engine.start_accepting();
+        fixture.run_until([&] { return fixture.engine.session_count() == 1; });
+        int lived = 0;
+        for (; lived < 300 && fixture.engine.session_count() != 0; ++lived) {
+            take(peer, each.taken_each_second);
+            fixture.engine.tick();
+            fixture.settle();
+        }
+        BOOST_TEST((fixture.engine.session_count() == 1) == each.may_stay);
+        BOOST_TEST(to_string(why) == (each.may_stay ? "none" : "deadline"));
+        BOOST_TEST(lived > 60);
+    }
+}
+
+// A client that asked for one file, with "Connection: close", and never read it kept a full buffer
+// of the kernel's for minutes after its session had ended.
+BOOST_AUTO_TEST_CASE(the_kernel_gives_up_what_is_not_acknowledged_after_the_end) {
+    UniqueFd server_end;
+    EngineFixture fixture([&](Connection& client) -> task<void> {
+        server_end.reset(::dup(client.descriptor()));
+        client.put(std::string(50000, 'x'));
+        co_return;
+    });
+    int limit = 0;
+    socklen_t size = sizeof limit;
+    ::getsockopt(fixture.listener, IPPROTO_TCP, TCP_USER_TIMEOUT, &limit, &size);
+    BOOST_TEST(limit == 30000);
+    limit = 1000;
+    ::setsockopt(fixture.listener, IPPROTO_TCP, TCP_USER_TIMEOUT, &limit, size);
+    const Peer peer = peer_behind(fixture, 1 << 20);
+    fixture.engine.start_accepting();
+    fixture.run_until([&] { return fixture.engine.accepted_count() == 1; });
+    BOOST_TEST(fixture.engine.session_count() == 0u);
+    pollfd end{server_end.get(), 0, 0};
+    BOOST_TEST(::poll(&end, 1, 10000) == 1);
+    int error = 0;
+    ::getsockopt(server_end.get(), SOL_SOCKET, SO_ERROR, &error, &size);
+    BOOST_TEST(error == ETIMEDOUT);
 }
 
 BOOST_AUTO_TEST_CASE(a_view_of_received_bytes_can_be_written_back_even_when_that_must_wait) {

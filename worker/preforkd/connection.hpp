@@ -332,7 +332,7 @@ class Connection {
     /// Default: 5 minutes. Range: up to 18 hours.
     void read_timeout(std::chrono::seconds each) noexcept;
 
-    /// How long a write may wait without any progress. 0 = for ever. Default: 30 seconds.
+    /// In each such time the peer must take 1 KiB a second. 0 = for ever. Default: 30 seconds.
     void send_timeout(std::chrono::seconds each) noexcept;
 
     /// Sends what was gathered and resumes after `duration`; false when ended before by a reset,

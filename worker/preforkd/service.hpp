@@ -1,6 +1,7 @@
 #pragma once
 
 #include <any>
+#include <chrono>
 #include <map>
 #include <memory>
 #include <preforkd/connection.hpp>
@@ -92,6 +93,13 @@ class Service {
     /// Serves one client; the connection ends when the task does. An exception ends it too, and is
     /// logged with the peer; it harms no other connection.
     virtual task<void> serve(Connection& client) = 0;
+
+    /// After how long the kernel gives up a peer that acknowledges nothing of what was sent, also
+    /// when serve() has long returned: then the connection is reset, and what it holds is freed.
+    /// Asked once, after start(). 0 = when the kernel likes, minutes later.
+    [[nodiscard]] virtual std::chrono::seconds unacknowledged_limit() const noexcept {
+        return std::chrono::seconds(30);
+    }
 
     /// Runs in each worker after its last connection.
     virtual void stop() {}

@@ -17,6 +17,9 @@ namespace {
 // With one more response from memory, what is gathered still fits the shared buffer.
 constexpr std::size_t most_gathered = 28 * 1024;
 
+// To parse less than this again costs less than to receive it. Unit: bytes.
+constexpr std::uint32_t long_head = 2048;
+
 // A body may come this slowly. Unit: bytes per second.
 constexpr std::uint64_t lowest_body_rate = 1024;
 
@@ -36,31 +39,32 @@ std::size_t connections_for_descriptors() noexcept {
 /// What is known of one connection, in its coroutine's frame; small, because most of them idle.
 class Http::Visit {
   public:
-    Visit(Http& http, Connection& connection) : client(connection), http_(http) {
-        ++http_.connections_;
+    Visit(Http& service, Connection& connection) : http(service), client(connection) {
+        ++http.connections_;
     }
+    Visit(Visit&& other) : Visit(other.http, other.client) {}  // into the frame
+    Visit& operator=(Visit&&) = delete;
     ~Visit() {
         leave_idle();
-        if (--http_.connections_ == 0) http_.responder_->files().close_descriptors();
+        if (--http.connections_ == 0) http.responder_->files().close_descriptors();
     }
-    Visit(const Visit&) = delete;
-    Visit& operator=(const Visit&) = delete;
 
     /// Puts this at the end of those that may be closed when there are too many.
     void enter_idle() noexcept {
         idle_ = true;
-        older_ = http_.last_idle_;
+        older_ = http.last_idle_;
         newer_ = nullptr;
-        (older_ != nullptr ? older_->newer_ : http_.longest_idle_) = this;
-        http_.last_idle_ = this;
+        (older_ != nullptr ? older_->newer_ : http.longest_idle_) = this;
+        http.last_idle_ = this;
     }
     void leave_idle() noexcept {
         if (!idle_) return;
         idle_ = false;
-        (older_ != nullptr ? older_->newer_ : http_.longest_idle_) = newer_;
-        (newer_ != nullptr ? newer_->older_ : http_.last_idle_) = older_;
+        (older_ != nullptr ? older_->newer_ : http.longest_idle_) = newer_;
+        (newer_ != nullptr ? newer_->older_ : http.last_idle_) = older_;
     }
 
+    Http& http;
     Connection& client;
     std::unique_ptr<std::string> head_with_body;  // a request whose body is to be read
     std::unique_ptr<Delivery> delivery;           // a response that is to be delivered
@@ -69,10 +73,9 @@ class Http::Visit {
     bool closes = false;                          // after this response
 
   private:
-    Http& http_;
+    bool idle_ = false;
     Visit* older_ = nullptr;
     Visit* newer_ = nullptr;
-    bool idle_ = false;
 };
 
 void Http::start(ServiceContext& context) {
@@ -95,40 +98,39 @@ void Http::start(ServiceContext& context) {
 }
 
 task<void> Http::serve(Connection& client) {
-    Visit visit(*this, client);
+    return attend(Visit(*this, client));
+}
+
+// Each co_await here has its place in the frame of every idle connection, so there are only two.
+task<void> Http::attend(Visit visit) {
+    if (!visit.http.admit(visit)) co_return;
+    for (;;) {
+        const Step step = visit.http.answer(visit);
+        if (step == Step::close) co_return;
+        if (step != Step::read) {
+            if (!co_await visit.http.pursue(visit, step)) co_return;
+            continue;
+        }
+        if (visit.client.received().empty()) visit.enter_idle();
+        const bool more = co_await visit.client.fill(OnDrain::grace);
+        visit.leave_idle();
+        if (more) continue;
+        visit.http.end_of_input(visit);
+        co_return;
+    }
+}
+
+/// False when there are too many already: this one has been told.
+bool Http::admit(Visit& visit) {
     if (connections_ > max_connections_ && !make_room()) {
         responder_->renew(coarse_now());
         refuse(visit, RequestHead{}, Status::unavailable);
-        co_return;
+        return false;
     }
-    client.read_timeout(idle_timeout_);
-    client.send_timeout(send_timeout_);
-    client.deadline(header_timeout_);
-    for (;;) {
-        switch (answer(visit)) {
-            case Step::read: {
-                if (client.received().empty()) visit.enter_idle();
-                const bool more = co_await client.fill(OnDrain::grace);
-                visit.leave_idle();
-                if (!more) {
-                    end_of_input(visit);
-                    co_return;
-                }
-                break;
-            }
-            case Step::flush:
-                if (!co_await client.flush()) co_return;
-                break;
-            case Step::body:
-                if (!co_await read_body(visit)) co_return;
-                break;
-            case Step::deliver:
-                if (!co_await deliver(visit) || visit.closes) co_return;
-                break;
-            case Step::close:
-                co_return;
-        }
-    }
+    visit.client.read_timeout(idle_timeout_);
+    visit.client.send_timeout(send_timeout_);
+    visit.client.deadline(header_timeout_);
+    return true;
 }
 
 /// Closes the connection that has been idle longest; false when none is.
@@ -138,6 +140,20 @@ bool Http::make_room() {
     longest.leave_idle();
     longest.client.wake();
     return true;
+}
+
+/// Does what has to be waited for; false when the connection is to end.
+task<bool> Http::pursue(Visit& visit, Step step) {
+    bool goes_on = false;  // gcc 12 loses its place in "co_return co_await"
+    if (step == Step::flush) {
+        goes_on = co_await visit.client.flush();
+    } else if (step == Step::body) {
+        goes_on = co_await read_body(visit);
+    } else {
+        const bool delivered = co_await deliver(visit);
+        goes_on = delivered && !visit.closes;
+    }
+    co_return goes_on;
 }
 
 /// Answers the requests that have been received, as far as that needs no wait.
@@ -160,12 +176,12 @@ Http::Step Http::answer(Visit& visit) {
     }
 }
 
-/// A head that trickles in is parsed again only when a line has ended or twice as much is there, so
-/// that its bytes are not looked at over and over.
+/// A long head that trickles in is parsed again only when a line has ended or twice as much is
+/// there, so that its bytes are not looked at over and over.
 bool Http::is_worth_parsing(const Visit& visit) const noexcept {
     const std::string_view bytes = visit.client.received();
-    return visit.parsed == 0 || bytes.size() >= 2 * visit.parsed || bytes.size() >= limits_.head ||
-           bytes.find('\n', visit.parsed) != std::string_view::npos;
+    return visit.parsed < long_head || bytes.size() >= 2 * visit.parsed ||
+           bytes.size() >= limits_.head || bytes.find('\n', visit.parsed) != std::string_view::npos;
 }
 
 Http::Step Http::await_rest_of_head(Visit& visit) {

@@ -21,6 +21,7 @@ class Http final : public Service {
 
     void start(ServiceContext& context) override;
     task<void> serve(Connection& client) override;
+    [[nodiscard]] seconds unacknowledged_limit() const noexcept override { return send_timeout_; }
 
   private:
     class Visit;
@@ -28,6 +29,9 @@ class Http final : public Service {
     /// What to wait for before going on.
     enum class Step : std::uint8_t { read, flush, body, deliver, close };
 
+    static task<void> attend(Visit visit);
+    [[nodiscard]] bool admit(Visit& visit);
+    [[nodiscard]] task<bool> pursue(Visit& visit, Step step);
     [[nodiscard]] Step answer(Visit& visit);
     [[nodiscard]] bool is_worth_parsing(const Visit& visit) const noexcept;
     [[nodiscard]] Step await_rest_of_head(Visit& visit);

@@ -120,7 +120,8 @@ std::vector<KeySpec> option_keys() {
             .def = seconds(30),
             .min = seconds(1),
             .max = longest,
-            .doc = "How long a client may take none of its response before it is cut off."},
+            .doc = "How long a client may take less of its response than 1 KiB a second on the "
+                   "average before the connection is reset."},
         Key<seconds>{.name = "idle_timeout",
                      .field = &Options::idle_timeout,
                      .def = seconds(75),
