@@ -101,6 +101,8 @@ BOOST_AUTO_TEST_CASE(a_path_that_no_call_would_take_is_414) {
 BOOST_AUTO_TEST_CASE(the_location_of_a_folder_is_relative_whatever_its_name) {
     BOOST_TEST(folder_location("a/b", "") == "./b/");
     BOOST_TEST(folder_location("a", "?q=1&r") == "./a/?q=1&r");
+    BOOST_TEST(folder_location("a", "?q=%41%&'/?:@") == "./a/?q=%41%&'/?:@");
+    BOOST_TEST(folder_location("a", "?[\\^`{|}]") == "./a/?%5B%5C%5E%60%7B%7C%7D%5D");
     BOOST_TEST(folder_location("evil.example", "") == "./evil.example/");
     BOOST_TEST(folder_location("http:", "") == "./http%3A/");
     BOOST_TEST(folder_location("a/\\evil \"<\xc3\xa4", "") == "./%5Cevil%20%22%3C%C3%A4/");

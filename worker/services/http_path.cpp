@@ -60,6 +60,24 @@ bool fits(const Utf8Form& form, std::string_view text) noexcept {
     return true;
 }
 
+/// Everything but letters, digits and `plain` escaped.
+std::string encode(std::string_view text, std::string_view plain) {
+    constexpr std::string_view digits = "0123456789ABCDEF";
+    std::string encoded;
+    for (const char byte : text) {
+        const bool stays = (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') ||
+                           (byte >= 'A' && byte <= 'Z') ||
+                           plain.find(byte) != std::string_view::npos;
+        if (stays) {
+            encoded += byte;
+            continue;
+        }
+        const auto value = static_cast<unsigned char>(byte);
+        encoded += {'%', digits[value >> 4], digits[value & 15]};
+    }
+    return encoded;
+}
+
 }  // namespace
 
 CleanPath clean_path(std::string_view path, bool serve_dotfiles,
@@ -104,28 +122,14 @@ bool is_valid_utf8(std::string_view text) noexcept {
 }
 
 std::string encode_segment(std::string_view name) {
-    constexpr std::string_view digits = "0123456789ABCDEF";
-    std::string encoded;
-    for (const char byte : name) {
-        const bool unreserved = (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') ||
-                                (byte >= 'A' && byte <= 'Z') || byte == '-' || byte == '.' ||
-                                byte == '_' || byte == '~';
-        if (unreserved) {
-            encoded += byte;
-            continue;
-        }
-        const auto value = static_cast<unsigned char>(byte);
-        encoded += {'%', digits[value >> 4], digits[value & 15]};
-    }
-    return encoded;
+    return encode(name, "-._~");
 }
 
 std::string folder_location(std::string_view clean, std::string_view query) {
     const std::size_t slash = clean.rfind('/');
     const std::string_view name = slash == std::string_view::npos ? clean : clean.substr(slash + 1);
-    std::string location = "./" + encode_segment(name) + "/";
-    location += query;
-    return location;
+    // What of a query stands for itself in a URI, and its escapes. Source: RFC 3986 §3.4.
+    return "./" + encode_segment(name) + "/" + encode(query, "-._~!$&'()*+,;=:@/?%");
 }
 
 }  // namespace preforkd::worker::http

@@ -35,7 +35,8 @@ inline constexpr std::size_t path_capacity = 4096;
 [[nodiscard]] std::string encode_segment(std::string_view name);
 
 /// The Location that adds the slash to a folder's `clean` path, relative to the request
-/// ("./name/"), so that nothing in the request can lead to another host. `query` is kept.
+/// ("./name/"), so that nothing in the request can lead to another host. `query` is kept; what
+/// a URI may not hold is escaped in it.
 [[nodiscard]] std::string folder_location(std::string_view clean, std::string_view query);
 
 }  // namespace preforkd::worker::http

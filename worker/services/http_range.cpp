@@ -22,7 +22,8 @@ std::optional<std::uint64_t> read_number(std::string_view text) noexcept {
     return number;
 }
 
-enum class Spec : std::uint8_t { malformed, beyond, satisfiable };
+/// `all_of_nothing` is satisfiable by an empty file, but no Content-Range can say so.
+enum class Spec : std::uint8_t { malformed, beyond, all_of_nothing, satisfiable };
 
 /// One range-spec: "first-last", "first-" or "-suffix".
 Spec read_spec(std::string_view spec, std::uint64_t size, ByteRange& range) noexcept {
@@ -32,7 +33,8 @@ Spec read_spec(std::string_view spec, std::uint64_t size, ByteRange& range) noex
     const auto last = read_number(spec.substr(dash + 1));
     if (dash == 0) {
         if (!last) return Spec::malformed;
-        if (*last == 0 || size == 0) return Spec::beyond;
+        if (*last == 0) return Spec::beyond;
+        if (size == 0) return Spec::all_of_nothing;
         range = {size - std::min(*last, size), size - 1};
         return Spec::satisfiable;
     }
@@ -58,7 +60,8 @@ RangeVerdict read_ranges(std::string_view field, std::uint64_t size, RangeSet& s
         if (member.empty()) continue;  // RFC 9110 §5.6.1.2
         ByteRange range;
         const Spec spec = read_spec(member, size, range);
-        if (spec == Spec::malformed || ++specs > RangeSet::capacity) return RangeVerdict::whole;
+        if (spec == Spec::malformed || spec == Spec::all_of_nothing) return RangeVerdict::whole;
+        if (++specs > RangeSet::capacity) return RangeVerdict::whole;
         if (spec == Spec::beyond) continue;
         if (range.length() > size - total) return RangeVerdict::whole;
         total += range.length();
