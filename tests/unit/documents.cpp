@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <fstream>
 #include <preforkd/run.hpp>
+#include <regex>
 #include <sstream>
 
 #include "shared/config_docs.hpp"
@@ -46,6 +47,22 @@ BOOST_AUTO_TEST_CASE(the_program_that_the_readme_shows_is_the_one_that_is_tested
     const std::string program = content(root / "tests/consumer/hello.cpp");
     BOOST_TEST(program.starts_with("#include <preforkd/service.hpp>"));
     BOOST_TEST(content(root / "README.md").find("```cpp\n" + program + "```") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(every_test_that_the_rules_of_http_name_exists) {
+    const auto tests = std::filesystem::path(PREFORKD_SOURCE_DIR) / "tests";
+    const std::string rules = content(tests / "http_rules.md");
+    const std::regex name("`(daemon )?([a-z0-9_]+)/([a-z0-9_]+)`");
+    std::size_t found = 0;
+    for (std::sregex_iterator each(rules.begin(), rules.end(), name), end; each != end; ++each) {
+        const std::smatch& test = *each;
+        if (test[2] == "suite") continue;  // how they are written
+        const auto folder = tests / (test[1].matched ? "daemon" : "unit");
+        const std::string source = content(folder / (test.str(2) + ".cpp"));
+        BOOST_TEST(source.find("TEST_CASE(" + test.str(3)) != std::string::npos, test.str());
+        ++found;
+    }
+    BOOST_TEST(found > 80U);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
