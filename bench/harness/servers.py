@@ -56,6 +56,8 @@ KINDS = {kind.name: kind for kind in (
          reload_signal="HUP", doc="the README's first service"),
     Kind("asio_hello", command=lambda program, conf, ports, settings: [program, str(ports["PORT"])],
          doc="the same protocol in plain Asio coroutines"),
+    Kind("alone", command=lambda program, conf, ports, settings: [program, str(ports["PORT"]), settings["FOLDER"]],
+         doc="our file server in one process without its master, which valgrind can't run"),
     Kind("floor", command=lambda program, conf, ports, settings:
          [program, str(ports["PORT"]), *settings.get("FLAGS", ())],
          doc="our bare epoll program with canned answers"),
