@@ -30,15 +30,34 @@ class Sender {
 
 }  // namespace
 
-error_code hand_over(const Deployment& deployment, const UniqueFd& channel, std::string_view pool,
-                     std::string_view slot, Generation generation) {
+std::vector<Place> places_of(const Deployment& deployment, std::string_view pool,
+                             std::uint32_t slot) {
+    std::vector<Place> places;
+    for (const ListenSection& section : deployment.config.listeners) {
+        if (!serves(pool, section)) continue;
+        for (Place& place : deployment.listeners.places_of(section.name, slot))
+            places.push_back(std::move(place));
+    }
+    return places;
+}
+
+error_code provide_places(const Deployment& deployment, std::string_view pool, std::uint32_t slot) {
+    for (const ListenSection& section : deployment.config.listeners)
+        if (serves(pool, section))
+            if (const error_code error = deployment.listeners.provide(section.name, slot))
+                return error;
+    return {};
+}
+
+error_code hand_over(const Deployment& deployment, const UniqueFd& channel,
+                     const WorkerName& name) {
     Sender to_worker(channel);
-    to_worker.send(MessageKind::setup, deployment.config_text, slot, 0, generation);
+    to_worker.send(MessageKind::setup, deployment.config_text, name.text, 0, name.generation);
     const auto& sections = deployment.config.listeners;
     for (std::uint32_t section = 0; section < sections.size(); ++section) {
-        if (!serves(pool, sections[section])) continue;
-        for (const UniqueFd* socket : deployment.listeners.sockets_of(sections[section].name))
-            to_worker.send(MessageKind::listener, *socket, {}, section);
+        if (!serves(name.pool, sections[section])) continue;
+        for (const Place& place : deployment.listeners.places_of(sections[section].name, name.slot))
+            to_worker.send(MessageKind::listener, place.group->socket(place.member), {}, section);
         for (const OpenedPath& path : deployment.paths)
             if (path.section == section)
                 to_worker.send(MessageKind::path, path.descriptor, path.key, section);

@@ -23,10 +23,26 @@ struct Deployment {
     LogFiles logs;
 };
 
-/// Hands a new worker of `pool` what it needs and tells it to start.
+/// The sockets that the worker of slot number `slot` of `pool` gets, in the order in which they are
+/// handed over.
+[[nodiscard]] std::vector<Place> places_of(const Deployment& deployment, std::string_view pool,
+                                           std::uint32_t slot);
+
+/// Makes those that do not exist yet. Errors: as Listener::open().
+[[nodiscard]] error_code provide_places(const Deployment& deployment, std::string_view pool,
+                                        std::uint32_t slot);
+
+/// Who a new worker is to be.
+struct WorkerName {
+    std::string pool;
+    std::uint32_t slot = 0;
+    Generation generation;
+    std::string text;  ///< `web/0`
+};
+
+/// Hands a new worker what it needs and tells it to start. Requires: its places exist.
 /// Errors: EAGAIN, EPIPE  the worker is gone or doesn't read.
-error_code hand_over(const Deployment& deployment, const UniqueFd& channel, std::string_view pool,
-                     std::string_view slot, Generation generation);
+error_code hand_over(const Deployment& deployment, const UniqueFd& channel, const WorkerName& name);
 
 /// Hands a running worker the logs that were opened anew. Errors: as hand_over().
 error_code hand_over_logs(const LogFiles& logs, const UniqueFd& channel);

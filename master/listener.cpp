@@ -119,6 +119,7 @@ Result<Listener> Listener::adopt(UniqueFd socket) {
         ::fcntl(socket.get(), F_SETFD, FD_CLOEXEC) < 0)
         return last_error();
     Listener listener(std::move(socket), Address{});
+    listener.adopted_ = true;
     if (const error_code error = listener.read_address()) return error;
     if (!listener.address_.is_unix())
         if (const auto error = set_tcp_options(listener.socket_)) return error;
@@ -126,10 +127,15 @@ Result<Listener> Listener::adopt(UniqueFd socket) {
 }
 
 Listener::~Listener() {
-    if (!socket_.is_open() || inode_ == 0) return;
+    if (socket_.is_open()) remove_path();
+}
+
+void Listener::remove_path() noexcept {
+    if (inode_ == 0) return;
     struct stat now {};
     if (::lstat(path_of(address_), &now) == 0 && now.st_dev == device_ && now.st_ino == inode_)
         ::unlink(path_of(address_));
+    inode_ = 0;
 }
 
 error_code Listener::apply(const ListenerOptions& options) const noexcept {

@@ -38,7 +38,8 @@ class Listener {
         : socket_(std::move(other.socket_)),
           address_(std::move(other.address_)),
           device_(other.device_),
-          inode_(std::exchange(other.inode_, 0)) {}
+          inode_(std::exchange(other.inode_, 0)),
+          adopted_(other.adopted_) {}
     Listener& operator=(Listener&&) = delete;
     ~Listener();
 
@@ -46,7 +47,12 @@ class Listener {
     /// TCP_DEFER_ACCEPT.
     error_code apply(const ListenerOptions& options) const noexcept;
 
+    /// Removes a unix socket's path, if it is still the one it made: nobody can connect any more.
+    void remove_path() noexcept;
+
     [[nodiscard]] const UniqueFd& socket() const noexcept { return socket_; }
+    /// Somebody else made it.
+    [[nodiscard]] bool is_adopted() const noexcept { return adopted_; }
     /// With the port that the kernel chose.
     [[nodiscard]] const Address& address() const noexcept { return address_; }
 
@@ -60,6 +66,7 @@ class Listener {
     Address address_;
     dev_t device_ = 0;
     ino_t inode_ = 0;  ///< 0: there is no path of ours
+    bool adopted_ = false;
 };
 
 }  // namespace preforkd::master

@@ -11,6 +11,7 @@
 
 #include "master/address_holder.hpp"
 #include "master/folders.hpp"
+#include "master/pools.hpp"
 #include "shared/exit_code.hpp"
 #include "shared/syscalls.hpp"
 #include "shared/types.hpp"
@@ -108,13 +109,16 @@ class ListenerSet::Opening {
   public:
     /// `running`: keep its sockets. `program`: wait for its orphans; empty: for nobody.
     Opening(const ListenerSet* running, std::string_view program)
-        : running_(running), program_(program) {}
+        : running_(running), program_(program) {
+        if (running != nullptr) set_.known_ = running->known_;
+        std::erase_if(*set_.known_, [](const auto& group) { return group.expired(); });
+    }
 
     void take_passed(int count) {
         for (int fd = first_passed_fd; fd < first_passed_fd + count; ++fd) {
             auto listener = Listener::adopt(UniqueFd(fd));
             if (listener)
-                passed_.push_back(std::make_shared<const Listener>(std::move(*listener)));
+                passed_.push_back(std::make_unique<Listener>(std::move(*listener)));
             else
                 set_.notices_.push_back(fmt::format(
                     "descriptor {} that the service manager passed (LISTEN_FDS) is no listening "
@@ -126,7 +130,7 @@ class ListenerSet::Opening {
     void add_all(const Config& config, const std::vector<ServiceSpec>& services) {
         for (const ListenSection& section : config.listeners)
             for (std::size_t index = 0; index < section.addresses.size(); ++index)
-                add(section, index, options_for(section, services));
+                add(config, section, index, options_for(section, services));
     }
 
     ListenerSet finish() {
@@ -140,44 +144,58 @@ class ListenerSet::Opening {
     }
 
   private:
-    void add(const ListenSection& section, std::size_t index, ListenerOptions options) {
+    void add(const Config& config, const ListenSection& section, std::size_t index,
+             const ListenerOptions& options) {
         const Address& address = section.addresses[index];
-        std::shared_ptr<const Listener> listener = take_running(section.name, address);
-        if (!listener) listener = take_passed(address);
-        if (!listener) listener = open_new(section, index, options);
-        if (listener)
-            set_.entries_.push_back({section.name, address.text, options, std::move(listener)});
+        std::shared_ptr<ListenerGroup> group = take_running(section.name, address);
+        if (!group) group = take_passed(address, options);
+        if (!group) group = open_new(section, index, options);
+        if (!group) return;
+        const bool one_per_slot = config.accept == AcceptMode::slots && group->may_have_several();
+        set_.entries_.push_back({section.name, options, one_per_slot, group});
+        const std::uint32_t slots = one_per_slot ? workers_of(config, section) : 1;
+        for (std::uint32_t slot = 0; slot < slots; ++slot)
+            if (const error_code error = group->provide(slot))
+                return report_failure(section, index, error);
     }
 
-    /// The running socket for that address. Ports that the kernel chose stay with their section;
-    /// several of one section stay in order.
-    std::shared_ptr<const Listener> take_running(std::string_view section, const Address& address) {
+    /// The group that has that address already. Ports that the kernel chose stay with their
+    /// section; several of one section stay in order.
+    std::shared_ptr<ListenerGroup> take_running(std::string_view section, const Address& address) {
         if (running_ == nullptr) return nullptr;
         const bool is_chosen = !address.is_unix() && address.port() == 0;
         for (const Entry& entry : running_->entries_)
-            if (entry.configured == address.text && !is_taken(entry) &&
-                (entry.section == section || !is_chosen))
-                return entry.listener;
+            if (is_free(entry.group, address) && (entry.section == section || !is_chosen))
+                return entry.group;
+        if (is_chosen) return nullptr;
+        for (const auto& known : *set_.known_)
+            if (const auto group = known.lock(); group && is_free(group, address)) return group;
         return nullptr;
     }
 
-    [[nodiscard]] bool is_taken(const Entry& running) const {
-        return std::any_of(set_.entries_.begin(), set_.entries_.end(),
-                           [&](const Entry& entry) { return entry.listener == running.listener; });
+    /// Has that address, and no other listener of this configuration has it.
+    [[nodiscard]] bool is_free(const std::shared_ptr<ListenerGroup>& group,
+                               const Address& address) const {
+        if (!group->is_open()) return false;
+        // By its real address too: two groups at one would be one to the kernel.
+        if (group->configured() != address.text && group->address() != address) return false;
+        if (group->is_closing() && !group->may_have_several()) return false;
+        return std::ranges::none_of(set_.entries_,
+                                    [&](const Entry& entry) { return entry.group == group; });
     }
 
-    std::shared_ptr<const Listener> take_passed(const Address& address) {
-        const auto found = std::find_if(passed_.begin(), passed_.end(), [&](const auto& listener) {
-            return listener->address() == address;
-        });
+    std::shared_ptr<ListenerGroup> take_passed(const Address& address,
+                                               const ListenerOptions& options) {
+        const auto found = std::ranges::find_if(
+            passed_, [&](const auto& passed) { return passed->address() == address; });
         if (found == passed_.end()) return nullptr;
-        auto listener = *found;
+        Listener listener = std::move(**found);
         passed_.erase(found);
-        return listener;
+        return keep(std::move(listener), address, options);
     }
 
-    std::shared_ptr<const Listener> open_new(const ListenSection& section, std::size_t index,
-                                             ListenerOptions options) {
+    std::shared_ptr<ListenerGroup> open_new(const ListenSection& section, std::size_t index,
+                                            ListenerOptions options) {
         const Address& address = section.addresses[index];
         options.beside_our_own = is_covered_by_our_own(address);
         try {
@@ -188,21 +206,30 @@ class ListenerSet::Opening {
             return nullptr;
         }
         auto listener = open_when_orphans_leave(address, options, program_);
-        if (listener) return std::make_shared<const Listener>(std::move(*listener));
-        if (listener.error() == boost::system::errc::permission_denied)
-            exit_code_ = exit_no_privilege;
-        const auto [what, hint] = explain(address, listener.error());
-        report(section, index, what, hint);
+        if (listener) return keep(std::move(*listener), address, options);
+        report_failure(section, index, listener.error());
         return nullptr;
+    }
+
+    std::shared_ptr<ListenerGroup> keep(Listener listener, const Address& address,
+                                        const ListenerOptions& options) {
+        auto group = std::make_shared<ListenerGroup>(std::move(listener), address.text, options);
+        set_.known_->push_back(group);
+        return group;
     }
 
     /// From 127.0.0.1:80 to *:80 by a reload: our own socket is no reason to refuse.
     [[nodiscard]] bool is_covered_by_our_own(const Address& address) const {
-        if (running_ == nullptr) return false;
-        const auto& entries = running_->entries_;
-        return std::any_of(entries.begin(), entries.end(), [&](const Entry& entry) {
-            return overlap(entry.listener->address(), address);
+        return std::ranges::any_of(*set_.known_, [&](const auto& known) {
+            const auto group = known.lock();
+            return group && group->is_open() && overlap(group->address(), address);
         });
+    }
+
+    void report_failure(const ListenSection& section, std::size_t index, const error_code& error) {
+        if (error == boost::system::errc::permission_denied) exit_code_ = exit_no_privilege;
+        const auto [what, hint] = explain(section.addresses[index], error);
+        report(section, index, what, hint);
     }
 
     void report(const ListenSection& section, std::size_t index, std::string_view what,
@@ -218,7 +245,7 @@ class ListenerSet::Opening {
 
     const ListenerSet* running_;
     std::string_view program_;
-    std::vector<std::shared_ptr<const Listener>> passed_;
+    std::vector<std::unique_ptr<Listener>> passed_;
     ListenerSet set_;
     Faults faults_;
     int exit_code_ = exit_failure;
@@ -240,21 +267,27 @@ ListenerSet ListenerSet::rebind(const Config& config,
 }
 
 void ListenerSet::take_into_service() const noexcept {
-    // They listen already, and on a listening socket neither can fail.
-    for (const Entry& entry : entries_) (void)entry.listener->apply(entry.options);
+    for (const Entry& entry : entries_) entry.group->apply(entry.options);
 }
 
-std::vector<const UniqueFd*> ListenerSet::sockets_of(std::string_view section) const {
-    std::vector<const UniqueFd*> sockets;
+std::vector<Place> ListenerSet::places_of(std::string_view section, std::uint32_t slot) const {
+    std::vector<Place> places;
     for (const Entry& entry : entries_)
-        if (entry.section == section) sockets.push_back(&entry.listener->socket());
-    return sockets;
+        if (entry.section == section) places.push_back({entry.group, entry.member_of(slot)});
+    return places;
+}
+
+error_code ListenerSet::provide(std::string_view section, std::uint32_t slot) const {
+    for (const Entry& entry : entries_)
+        if (entry.section == section && entry.group->is_open())
+            if (const error_code error = entry.group->provide(entry.member_of(slot))) return error;
+    return {};
 }
 
 std::vector<std::pair<std::string, std::string>> ListenerSet::addresses() const {
     std::vector<std::pair<std::string, std::string>> addresses;
     for (const Entry& entry : entries_)
-        addresses.emplace_back(entry.section, entry.listener->address().text);
+        addresses.emplace_back(entry.section, entry.group->address().text);
     return addresses;
 }
 

@@ -1,16 +1,24 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "master/listener.hpp"
+#include "master/listener_group.hpp"
 #include "shared/config.hpp"
 #include "shared/service_spec.hpp"
 
 namespace preforkd::master {
+
+/// A listening socket that a worker gets.
+struct Place {
+    std::shared_ptr<ListenerGroup> group;
+    Member member = 0;
+    bool operator==(const Place&) const = default;
+};
 
 /// The listening sockets of one configuration. Those that two configurations have in common are
 /// shared by their sets and close with the last of them: dropping the newer set abandons a reload,
@@ -25,18 +33,22 @@ class ListenerSet {
                                           const std::vector<ServiceSpec>& services, int passed,
                                           std::string_view program);
 
-    /// The set for another configuration: keeps the sockets of this one whose addresses stay, opens
-    /// what is new, changes nothing in this one. Throws StartupError as open() does.
+    /// The set for another configuration: keeps the sockets of this one whose addresses stay, takes
+    /// back those that an earlier one left and that are not closed yet, opens what is new, and
+    /// changes nothing in this one. Throws StartupError as open() does.
     [[nodiscard]] ListenerSet rebind(const Config& config,
                                      const std::vector<ServiceSpec>& services) const;
 
     /// Gives the sockets that were kept the backlog and the deferral of this set's configuration.
     void take_into_service() const noexcept;
 
-    /// Those of section [listen.NAME], in the order of its addresses.
-    [[nodiscard]] std::vector<const UniqueFd*> sockets_of(std::string_view section) const;
+    /// What the worker of a slot gets of section [listen.NAME], in the order of its addresses.
+    [[nodiscard]] std::vector<Place> places_of(std::string_view section, std::uint32_t slot) const;
 
-    /// Section and address of each socket, with the ports that the kernel chose.
+    /// Makes the sockets of a slot that is not in the configuration. Errors: as Listener::open().
+    [[nodiscard]] error_code provide(std::string_view section, std::uint32_t slot) const;
+
+    /// Section and address of each listener, with the ports that the kernel chose.
     [[nodiscard]] std::vector<std::pair<std::string, std::string>> addresses() const;
 
     /// What a person should know: one sentence each.
@@ -45,13 +57,20 @@ class ListenerSet {
   private:
     struct Entry {
         std::string section;
-        std::string configured;  ///< the address as the configuration has it, port 0 included
         ListenerOptions options;
-        std::shared_ptr<const Listener> listener;
+        bool one_per_slot;
+        std::shared_ptr<ListenerGroup> group;
+
+        [[nodiscard]] Member member_of(std::uint32_t slot) const noexcept {
+            return one_per_slot ? slot : 0;
+        }
     };
+    /// Every group that exists, whichever set it belongs to.
+    using Known = std::vector<std::weak_ptr<ListenerGroup>>;
     class Opening;
 
     std::vector<Entry> entries_;
+    std::shared_ptr<Known> known_ = std::make_shared<Known>();
     std::vector<std::string> notices_;
 };
 

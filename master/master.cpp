@@ -17,6 +17,10 @@ namespace {
 /// A worker that floods its channel gets this many messages read before others have their turn.
 constexpr int messages_per_turn = 16;
 
+/// Old workers stop accepting within a millisecond of their successors' READY, but for one that
+/// hangs: nobody waits for it any longer.
+constexpr seconds longest_hand_over{1};
+
 std::string uptime_of(const WorkerProcess& worker) {
     const auto uptime = std::chrono::duration_cast<milliseconds>(Clock::now() - worker.spawned_at);
     return fmt::format("{}ms", uptime.count());
@@ -42,7 +46,9 @@ Master::Master(MasterParts parts, StartupPipe& startup)
       startup_(startup),
       log_(parts_.deployment.logs.error.get(), parts_.deployment.logs.error_style,
            parts_.deployment.config.log_level, parts_.deployment.config.program),
-      loop_({SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGCHLD, SIGTTIN, SIGTTOU}) {
+      loop_({SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGCHLD, SIGTTIN, SIGTTOU}),
+      listening_(workers_, log_) {
+    listening_.on_misbehaviour = [this](Pid pid) { handle(event::WorkerMisbehaved{pid}); };
     loop_.on_signal = [this](int signal) { on_signal(signal); };
     loop_.on_deadline = [this] { on_deadline(); };
     // Half the interval, as sd_watchdog_enabled(3) advises.
@@ -68,10 +74,13 @@ void Master::handle(Event event) {
     while (!events_.empty()) {
         const Event next = std::move(events_.front());
         events_.pop();
-        for (const Action& action : supervisor_.handle(next, Clock::now()))
+        const Actions actions = supervisor_.handle(next, Clock::now());
+        update_listening();
+        for (const Action& action : actions)
             std::visit([this](const auto& wanted) { perform(wanted); }, action);
     }
     handling_ = false;
+    announce_when_alone();
     publish_status();
     arm_timer();
 }
@@ -120,6 +129,7 @@ void Master::on_exited(const ExitedProcess& exited) {
         last_trouble_ = fmt::format("it died before it was ready: {}", how);
     loop_.forget(worker->process.channel);
     workers_.remove(exited.pid);
+    listening_.on_exited(exited.pid);
     handle(event::WorkerExited{exited.pid});
 }
 
@@ -138,21 +148,49 @@ void Master::on_message(Pid pid) {
                 handle(event::WorkerMisbehaved{pid});
             }
             if (message.error().value() != EINTR) return;
-        } else if (message->kind == MessageKind::ready) {
-            worker->ready = true;
-            log_.info("worker ready", {{"slot", pools_.text(worker->slot)},
-                                       {"worker", pid.value},
-                                       {"generation", worker->generation.value},
-                                       {"after", uptime_of(*worker)}});
-            handle(event::WorkerReady{pid});
         } else {
-            last_trouble_ = escape_for_log(message->get_text());
-            log_.error("worker can't start", {{"slot", pools_.text(worker->slot)},
-                                              {"worker", pid.value},
-                                              {"why", message->get_text()}});
-            handle(event::WorkerFailed{pid});
+            on_message(*worker, *message);
         }
     }
+}
+
+void Master::on_message(WorkerProcess& worker, const Message& message) {
+    const Pid pid = worker.process.pid;
+    switch (message.kind) {
+        case MessageKind::ready:
+            worker.ready = true;
+            log_.info("worker ready", {{"slot", pools_.text(worker.slot)},
+                                       {"worker", pid.value},
+                                       {"generation", worker.generation.value},
+                                       {"after", uptime_of(worker)}});
+            return handle(event::WorkerReady{pid});
+        case MessageKind::stopped:
+            listening_.on_stopped(worker, message.section);
+            announce_when_alone();
+            publish_status();
+            return arm_timer();
+        case MessageKind::full:
+            listening_.health().set_full(pid, message.section != 0);
+            update_listening();
+            return log_.debug(message.section != 0 ? "worker is full" : "worker has room",
+                              {{"slot", pools_.text(worker.slot)}, {"worker", pid.value}});
+        default:
+            last_trouble_ = escape_for_log(message.get_text());
+            log_.error("worker can't start", {{"slot", pools_.text(worker.slot)},
+                                              {"worker", pid.value},
+                                              {"why", message.get_text()}});
+            return handle(event::WorkerFailed{pid});
+    }
+}
+
+void Master::set_healthy(Pid pid, bool healthy) {
+    listening_.health().set_healthy(pid, healthy);
+    update_listening();
+}
+
+void Master::update_listening() {
+    listening_.update(supervisor_.workers(), deployments_, pools_);
+    arm_timer();
 }
 
 void Master::on_deadline() {
@@ -160,6 +198,7 @@ void Master::on_deadline() {
         parts_.notifier.send("WATCHDOG=1");
         watchdog_due_ = Clock::now() + *parts_.watchdog / 2;
     }
+    listening_.look();
     handle(event::TimePassed{});
 }
 
@@ -188,6 +227,13 @@ void Master::perform(const action::Spawn& spawn) {
     const std::string title = fmt::format("{}: worker {} gen {}", deployment.config.program,
                                           pools_.text(spawn.slot), spawn.generation.value);
     last_trouble_.clear();
+    if (const error_code error =
+            provide_places(deployment, pools_.name_of(spawn.slot.pool), spawn.slot.index)) {
+        last_trouble_ = "can't listen: " + error.message();
+        log_.error("can't make the listening sockets of a slot; will try again",
+                   {{"slot", pools_.text(spawn.slot)}, {"why", error.message()}});
+        return handle(event::SpawnFailed{spawn.slot, spawn.generation});
+    }
     auto process = parts_.spawner.spawn(title, deployment.logs.output, deployment.logs.error);
     if (process) return enlist(std::move(*process), spawn);
     last_trouble_ = fmt::format("fork failed: {}", process.error().message());
@@ -198,13 +244,16 @@ void Master::perform(const action::Spawn& spawn) {
 
 void Master::enlist(SpawnedWorker process, const action::Spawn& spawn) {
     const Pid pid = process.pid;
+    const Deployment& deployment = deployments_.at(spawn.generation);
+    const WorkerName name{pools_.name_of(spawn.slot.pool), spawn.slot.index, spawn.generation,
+                          pools_.text(spawn.slot)};
     WorkerProcess& worker = workers_.add(
         {std::move(process), spawn.slot, spawn.generation, Clock::now(), /*ready=*/false});
+    for (Place& place : places_of(deployment, name.pool, name.slot))
+        worker.places.push_back({std::move(place)});
     loop_.watch(worker.process.channel, [this, pid] { on_message(pid); });
     handle(event::WorkerSpawned{spawn.slot, spawn.generation, pid});
-    const error_code error =
-        hand_over(deployments_.at(spawn.generation), worker.process.channel,
-                  pools_.name_of(spawn.slot.pool), pools_.text(spawn.slot), spawn.generation);
+    const error_code error = hand_over(deployment, worker.process.channel, name);
     // EPIPE: it has died already, and SIGCHLD will tell.
     if (error && error.value() != EPIPE) handle(event::WorkerMisbehaved{pid});
 }
@@ -215,9 +264,7 @@ void Master::perform(const action::Drain& drain) {
     log_.info("worker drains", {{"slot", pools_.text(worker->slot)},
                                 {"worker", drain.pid.value},
                                 {"generation", worker->generation.value}});
-    Message message;
-    message.kind = MessageKind::drain;
-    const error_code error = send_message(worker->process.channel, message);
+    const error_code error = listening_.drain(*worker);
     if (error && error.value() != EPIPE) handle(event::WorkerMisbehaved{drain.pid});
 }
 
@@ -235,6 +282,7 @@ void Master::perform(const action::Kill& kill) {
 }
 
 void Master::perform(const action::LoadConfig& load) {
+    announce_reload();
     log_.notice("reload begins", {{"generation", load.generation.value}});
     // The time must lie after the signal's: systemd.service(5), Type=notify-reload.
     parts_.notifier.send(fmt::format("RELOADING=1\nMONOTONIC_USEC={}", monotonic_microseconds()));
@@ -251,10 +299,23 @@ void Master::perform(const action::LoadConfig& load) {
 }
 
 void Master::perform(const action::CommitGeneration& commit) {
-    verdict_ = "reload ok";
     take_into_service(commit.generation);
-    log_.notice("reload ok", {{"generation", commit.generation.value}});
-    announce_ready(commit.generation);
+    verdict_due_ = Clock::now() + longest_hand_over;
+}
+
+// Whoever has heard the verdict gets no answer of the old generation on a new connection.
+void Master::announce_when_alone() {
+    if (!verdict_due_) return;
+    if (listening_.serves_only(supervisor_.generation()) || *verdict_due_ <= Clock::now())
+        announce_reload();
+}
+
+void Master::announce_reload() {
+    if (!std::exchange(verdict_due_, std::nullopt)) return;
+    const Generation generation = deployments_.rbegin()->first;
+    verdict_ = "reload ok";
+    log_.notice("reload ok", {{"generation", generation.value}});
+    announce_ready(generation);
 }
 
 void Master::perform(const action::AbandonGeneration& abandon) {
@@ -281,10 +342,9 @@ void Master::perform(const action::StartFailed& failed) {
 }
 
 void Master::perform(const action::Stopping&) {
+    announce_reload();
     log_.notice("stopping");
     parts_.notifier.send("STOPPING=1");
-    // Once the workers have closed theirs, a late client is refused rather than left waiting.
-    for (auto& [generation, deployment] : deployments_) deployment.listeners = {};
 }
 
 void Master::perform(const action::Exit& exit) {
@@ -362,7 +422,8 @@ std::string Master::describe(const Failure& failure) const {
 
 void Master::arm_timer() {
     std::optional<TimePoint> next = supervisor_.next_deadline();
-    if (watchdog_due_) next = next ? std::min(*next, *watchdog_due_) : *watchdog_due_;
+    for (const auto& due : {watchdog_due_, verdict_due_, listening_.next_look()})
+        if (due) next = next ? std::min(*next, *due) : *due;
     loop_.set_deadline(next);
 }
 

@@ -11,10 +11,12 @@
 #include "master/daemonize.hpp"
 #include "master/deployment.hpp"
 #include "master/event_loop.hpp"
+#include "master/listening.hpp"
 #include "master/pools.hpp"
 #include "master/spawn.hpp"
 #include "master/supervisor.hpp"
 #include "master/worker_table.hpp"
+#include "shared/channel.hpp"
 #include "shared/log.hpp"
 #include "shared/notify.hpp"
 
@@ -43,6 +45,9 @@ class Master {
     /// Runs until the last worker is gone; the exit code.
     int run();
 
+    /// New clients are steered around a worker that is not healthy, if others are.
+    void set_healthy(Pid pid, bool healthy);
+
   private:
     // What happens.
     void handle(Event event);
@@ -50,6 +55,7 @@ class Master {
     void on_child_ended();
     void on_exited(const ExitedProcess& exited);
     void on_message(Pid pid);
+    void on_message(WorkerProcess& worker, const Message& message);
     void on_deadline();
     void reopen_logs();
 
@@ -66,7 +72,10 @@ class Master {
     void perform(const action::Exit& exit);
 
     void enlist(SpawnedWorker process, const action::Spawn& spawn);
+    void update_listening();
     void take_into_service(Generation generation);
+    void announce_when_alone();
+    void announce_reload();
     void announce_ready(Generation generation);
     void take_logs_into_use();
     void publish_status();
@@ -83,6 +92,7 @@ class Master {
     Supervisor supervisor_;
     PoolNames pools_;
     WorkerTable workers_;
+    Listening listening_;
     std::map<Generation, Deployment> deployments_;  ///< in service and, during a reload, incoming
     std::queue<Event> events_;
     bool handling_ = false;
@@ -90,6 +100,8 @@ class Master {
     std::string verdict_;       ///< of the last reload, for STATUS=; empty before the first
     std::string published_status_;
     std::optional<TimePoint> watchdog_due_;
+    /// A reload is through, and until then its verdict waits for old workers to stop accepting.
+    std::optional<TimePoint> verdict_due_;
     TimePoint started_at_ = Clock::now();
     int exit_code_ = 0;
 };

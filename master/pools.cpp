@@ -37,6 +37,7 @@ Policy policy_of(const Config& config, PoolNames& pools) {
     Policy policy;
     policy.ready_timeout = config.ready_timeout;
     policy.drain_timeout = config.drain_timeout;
+    policy.shutdown_delay = config.shutdown_delay;
     const auto is_shared = [](const ListenSection& section) { return !section.workers; };
     if (std::any_of(config.listeners.begin(), config.listeners.end(), is_shared))
         policy.pools.push_back({pools.id_of(shared_pool), workers_or_cores(config.workers)});
@@ -44,6 +45,10 @@ Policy policy_of(const Config& config, PoolNames& pools) {
         if (section.workers)
             policy.pools.push_back({pools.id_of(section.name), workers_or_cores(*section.workers)});
     return policy;
+}
+
+unsigned workers_of(const Config& config, const ListenSection& section) noexcept {
+    return workers_or_cores(section.workers.value_or(config.workers));
 }
 
 bool serves(std::string_view pool, const ListenSection& section) noexcept {

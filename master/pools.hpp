@@ -32,6 +32,9 @@ class PoolNames {
 /// What the supervisor needs of `config`; the shared pool, if any, comes first.
 [[nodiscard]] Policy policy_of(const Config& config, PoolNames& pools);
 
+/// How many workers `config` gives to the pool that serves `section`.
+[[nodiscard]] unsigned workers_of(const Config& config, const ListenSection& section) noexcept;
+
 /// Whether the workers of `pool` serve `section`.
 [[nodiscard]] bool serves(std::string_view pool, const ListenSection& section) noexcept;
 

@@ -62,6 +62,8 @@ std::string_view to_string(Phase phase) noexcept {
             return "loading";
         case Phase::reloading:
             return "reloading";
+        case Phase::leaving:
+            return "leaving";
         case Phase::stopping:
             return "stopping";
         case Phase::exited:

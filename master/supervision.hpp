@@ -24,6 +24,7 @@ struct Policy {
     std::vector<PoolPolicy> pools;
     milliseconds ready_timeout{10'000};  ///< From a worker's spawn to its READY.
     milliseconds drain_timeout{30'000};  ///< How long a worker may finish its sessions.
+    milliseconds shutdown_delay{0};      ///< From TERM to the drain.
     bool operator==(const Policy&) const = default;
 };
 
@@ -176,7 +177,7 @@ struct StartFailed {
     bool operator==(const StartFailed&) const = default;
 };
 
-/// A started master begins to stop: announce it. Comes once.
+/// A started master begins to stop: announce it. Comes once, and shutdown_delay before the drain.
 struct Stopping {
     bool operator==(const Stopping&) const = default;
 };
@@ -203,6 +204,7 @@ enum class Phase : std::uint8_t {
     running,    ///< One generation in service, no reload.
     loading,    ///< LoadConfig is not answered yet.
     reloading,  ///< The incoming generation's workers are being raised.
+    leaving,    ///< Told to stop, and serving as before for shutdown_delay.
     stopping,   ///< Workers are leaving for good.
     exited,     ///< Exit was ordered; every event is ignored.
 };

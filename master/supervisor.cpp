@@ -31,7 +31,7 @@ Actions Supervisor::handle(const Event& event, TimePoint now) {
 }
 
 std::optional<TimePoint> Supervisor::next_deadline() const {
-    std::optional<TimePoint> next;
+    std::optional<TimePoint> next = leave_until_;
     for (const Worker& worker : workers_)
         if (worker.deadline && (!next || *worker.deadline < *next)) next = worker.deadline;
     return next;
@@ -68,15 +68,19 @@ void Supervisor::on(const event::HupReceived&) {
 }
 
 void Supervisor::on(const event::TermReceived&) {
+    if (phase_ == Phase::leaving) return stop_and_drain();
     if (!in_service()) return on(event::QuitReceived{});
-    announce_stop();
-    leave_generation(running_.generation, Reason::stopped);
+    announce_stop(Phase::leaving);
+    leave_until_ = now_ + running_.policy.shutdown_delay;
+    if (*leave_until_ <= now_) stop_and_drain();
 }
 
 void Supervisor::on(const event::QuitReceived&) {
     if (phase_ == Phase::created || phase_ == Phase::starting)
         return fail_start({Reason::stopped, {}});
-    if (in_service()) announce_stop();
+    if (in_service()) announce_stop(Phase::stopping);
+    if (phase_ == Phase::leaving) phase_ = Phase::stopping;
+    leave_until_.reset();
     kill_all(Reason::stopped);
 }
 
@@ -97,6 +101,7 @@ void Supervisor::on(const event::TtouReceived&) {
 }
 
 void Supervisor::on(const event::TimePassed&) {
+    if (leave_until_ && *leave_until_ <= now_) stop_and_drain();
     // By index: an end of waiting may append, and what it appends is not due yet.
     for (std::size_t i = 0; i < workers_.size(); ++i)
         if (workers_[i].deadline && *workers_[i].deadline <= now_) end_wait(workers_[i]);
@@ -200,10 +205,16 @@ void Supervisor::fail_start(const Failure& failure) {
     kill_all(failure.reason == Reason::stopped ? Reason::stopped : Reason::unwanted);
 }
 
-void Supervisor::announce_stop() {
+void Supervisor::announce_stop(Phase phase) {
     if (reloading()) abandon({Reason::stopped, {}});
     actions_.emplace_back(action::Stopping{});
+    phase_ = phase;
+}
+
+void Supervisor::stop_and_drain() {
     phase_ = Phase::stopping;
+    leave_until_.reset();
+    leave_generation(running_.generation, Reason::stopped);
 }
 
 void Supervisor::leave_generation(Generation generation, Reason reason) {

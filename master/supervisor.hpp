@@ -36,6 +36,7 @@ inline constexpr milliseconds respawn_spacing{100};
 ///     running    LoadConfig  stop, drain    kill all   +1, -1      .          .        .
 ///     loading    remember    abandon, stop  kill all   .           spawn all  abandon  .
 ///     reloading  remember    abandon, stop  kill all   .           .          .        commit
+///     leaving    .           stop, drain    kill all   .           .          .        .
 ///     stopping   .           kill all       kill all   .           .          .        .
 ///     exited     .           .              .          .           .          .        .
 ///
@@ -55,7 +56,8 @@ inline constexpr milliseconds respawn_spacing{100};
 /// A generation that is not in service yet fails as a whole with the first of its workers that
 /// dies, READY or not. An abandoned reload kills those of its workers that are not READY and drains
 /// the READY ones, which may have accepted a connection already. A start that fails, or is stopped
-/// before Started, kills all and exits 1; any stop after it exits 0.
+/// before Started, kills all and exits 1; any stop after it exits 0. A TERM with shutdown_delay
+/// leads to `leaving` first, where slots live as in `running`; its end is a TERM like another.
 ///
 /// Recycling sets a worker aside as `retiring` and gives its slot a successor; when that one is
 /// READY the predecessor drains. One slot of a pool at a time, and none begins during a reload.
@@ -113,7 +115,8 @@ class Supervisor {
     void load();
     void abandon(const Failure& failure);
     void fail_start(const Failure& failure);
-    void announce_stop();
+    void announce_stop(Phase phase);
+    void stop_and_drain();
     void leave_generation(Generation generation, Reason reason);
     void kill_all(Reason reason);
 
@@ -150,9 +153,10 @@ class Supervisor {
     Generation last_raised_;  // the highest number that any worker got
     bool reload_wanted_ = false;
     int exit_code_ = 0;
-    Workers workers_;  // deque: references outlive emplace_back
-    TimePoint now_;    // of the event in hand
-    Actions actions_;  // its answer so far
+    std::optional<TimePoint> leave_until_;  // in `leaving`
+    Workers workers_;                       // deque: references outlive emplace_back
+    TimePoint now_;                         // of the event in hand
+    Actions actions_;                       // its answer so far
 };
 
 }  // namespace preforkd::master

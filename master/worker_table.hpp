@@ -6,10 +6,18 @@
 #include <string>
 #include <vector>
 
+#include "master/listeners.hpp"
 #include "master/spawn.hpp"
 #include "shared/types.hpp"
 
 namespace preforkd::master {
+
+/// A listening socket as one worker has it.
+struct HeldPlace {
+    Place place;
+    bool accepting = true;  ///< it has not said that it closed it
+    bool kept = false;      ///< it drains and accepts from it until it is told to stop
+};
 
 /// A worker as a process: what the supervisor decides about, this holds.
 struct WorkerProcess {
@@ -18,6 +26,7 @@ struct WorkerProcess {
     Generation generation;
     TimePoint spawned_at;
     bool ready = false;
+    std::vector<HeldPlace> places{};  ///< in the order in which they were handed over
 };
 
 /// A process that has ended, and how. Source: waitid(2), siginfo_t.

@@ -14,11 +14,11 @@ error_code failure(int number) noexcept {
 }
 
 bool comes_from_master(MessageKind kind) noexcept {
-    return kind >= MessageKind::setup && kind <= MessageKind::drain;
+    return kind >= MessageKind::setup && kind <= MessageKind::stop_listening;
 }
 
 bool comes_from_worker(MessageKind kind) noexcept {
-    return kind == MessageKind::ready || kind == MessageKind::failed;
+    return kind >= MessageKind::ready && kind <= MessageKind::full;
 }
 
 /// Receives into `message`; the number of bytes, which with MSG_TRUNC may exceed the message's

@@ -20,17 +20,22 @@ inline constexpr int channel_fd = 3;
 
 enum class MessageKind : std::uint32_t {
     // master to worker
-    setup = 1,   ///< descriptor: the configuration as text; text: the slot's name
-    listener,    ///< descriptor: a listening socket of section `section`
-    path,        ///< descriptor: what key `text` of section `section` names
-    output_log,  ///< descriptor: the new fd 1
-    error_log,   ///< descriptor: the new fd 2
-    access_log,  ///< descriptor: where access-log lines go
-    start,       ///< everything was sent: build the services, then say ready
-    drain,       ///< accept no more, finish, leave
+    setup = 1,       ///< descriptor: the configuration as text; text: the slot's name
+    listener,        ///< descriptor: a listening socket of section `section`
+    path,            ///< descriptor: what key `text` of section `section` names
+    output_log,      ///< descriptor: the new fd 1
+    error_log,       ///< descriptor: the new fd 2
+    access_log,      ///< descriptor: where access-log lines go
+    start,           ///< everything was sent: build the services, then say ready
+    keep_listening,  ///< comes before `drain`, which then doesn't concern listening socket number
+                     ///< `section`, in the order in which they were handed over, from 0
+    drain,           ///< accept no more, finish, leave
+    stop_listening,  ///< accept what waits at listening socket number `section`, then close it
     // worker to master
     ready = 100,  ///< accepts from now on
     failed,       ///< can't start; text: why
+    stopped,      ///< has closed listening socket number `section`
+    full,         ///< `section` 1: can't accept for want of descriptors or memory; 0: can again
 };
 
 /// One message; sent as it lies in memory, for both ends are the same program on the same machine.

@@ -35,6 +35,12 @@ struct LogTarget {
 
 enum class LogFormat { combined, json };
 
+/// Who accepts from a TCP listener's sockets.
+enum class AcceptMode {
+    slots,   ///< each worker from one of its own, among which the master steers clients
+    shared,  ///< all from one
+};
+
 /// Where things were said; not a part of what was said, so all are equal.
 struct Origins {
     std::map<std::string, Origin, std::less<>> of_key;  ///< of its first value
@@ -77,7 +83,9 @@ struct Config {
     LogTarget access_log;
     LogFormat log_format = LogFormat::combined;
     LogLevel log_level = LogLevel::info;
+    AcceptMode accept = AcceptMode::slots;
     std::chrono::milliseconds drain_timeout{};
+    std::chrono::milliseconds shutdown_delay{};
     std::chrono::milliseconds keepalive_grace{};
     std::chrono::milliseconds ready_timeout{};
     std::vector<ListenSection> listeners;

@@ -37,6 +37,13 @@ const std::vector<KeySpec> the_global_keys = {
                   .zero = "auto",
                   .doc = "How many workers serve the listeners that have no pool of their own. "
                          "With auto, one per processor core that this process may run on."},
+    Key<AcceptMode>{.name = "accept", .field = &Config::accept, .def = AcceptMode::slots,
+                    .choices = {{"slots", AcceptMode::slots}, {"shared", AcceptMode::shared}},
+                    .doc = "Who accepts new connections. With slots, each worker has a listening "
+                           "socket of its own at every TCP address, and clients are steered to "
+                           "workers that are ready and healthy. With shared, all workers accept "
+                           "from one socket. Unix sockets and those of the service manager are "
+                           "always shared."},
     Key<path>{.name = "lock_file", .field = &Config::lock_file, .reload = Reload::restart,
               .example = "/run/preforkd/preforkd.pid",
               .default_note = "PROGRAM.pid in runtime_dir",
@@ -74,6 +81,11 @@ const std::vector<KeySpec> the_global_keys = {
     Key<milliseconds>{.name = "drain_timeout", .field = &Config::drain_timeout,
                       .def = 30s, .min = 1s, .max = 1h,
                       .doc = "How long an old worker may finish its sessions."},
+    Key<milliseconds>{.name = "shutdown_delay", .field = &Config::shutdown_delay,
+                      .def = 0s, .min = 0s, .max = 1h,
+                      .doc = "How long the server goes on as before when it is told to stop (TERM), "
+                             "so that a load balancer can see that it leaves and send its clients "
+                             "elsewhere. A second TERM ends it."},
     Key<milliseconds>{.name = "keepalive_grace", .field = &Config::keepalive_grace,
                       .def = 2s, .min = 0s, .max = 60s,
                       .doc = "How long a draining worker still serves idle keep-alive "

@@ -36,8 +36,8 @@ std::uint64_t descriptor_limit() noexcept {
 
 }  // namespace
 
-Acceptor::Acceptor(SessionGroup& group, Listener listener, UniqueFd socket, bool shared)
-    : group_(group), listener_(std::move(listener)), socket_(std::move(socket)), shared_(shared) {
+Acceptor::Acceptor(SessionGroup& group, Listener listener, UniqueFd socket)
+    : group_(group), listener_(std::move(listener)), socket_(std::move(socket)) {
     listener_.group = &group_;
     listener_.input_expected = arrives_with_input(socket_);
     limit_unacknowledged(socket_, listener_.service->unacknowledged_limit());
@@ -117,6 +117,7 @@ Acceptor::Outcome Acceptor::judge_failure() {
                      {"error", last_error().message()},
                      {"connections", group_.size()},
                      {"descriptor_limit", descriptor_limit()}});
+            group_.report_full();
             return Outcome::exhausted;
         case EBADF:
         case EINVAL:
@@ -159,9 +160,9 @@ void Acceptor::continue_later() {
     boost::asio::post(group_.context(), [this] { on_ready(); });
 }
 
-void Acceptor::stop() {
+void Acceptor::stop(Queue queue) {
     if (!socket_.is_open()) return;
-    while (!shared_) {
+    while (queue == Queue::taken) {
         const unsigned pending = pending_count();
         if (pending == 0) break;
         const Outcome outcome = accept_many(pending);

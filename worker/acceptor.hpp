@@ -11,13 +11,13 @@ namespace preforkd::worker {
 /// who wait stay in the kernel's queue, where another worker may take them.
 class Acceptor : public Readiness<Acceptor> {
   public:
-    /// `socket` listens and is non-blocking. `shared`: other processes accept from it too.
-    Acceptor(SessionGroup& group, Listener listener, UniqueFd socket, bool shared);
+    /// `socket` listens and is non-blocking.
+    Acceptor(SessionGroup& group, Listener listener, UniqueFd socket);
 
     void start();
 
-    /// Takes what is queued, unless other workers can, and closes the socket.
-    void stop();
+    /// Takes what is queued, unless it is left to another worker, and closes the socket.
+    void stop(Queue queue);
 
     /// Closes the socket, leaving what is queued.
     void close() noexcept;
@@ -29,6 +29,7 @@ class Acceptor : public Readiness<Acceptor> {
 
     [[nodiscard]] const Listener& listener() const noexcept { return listener_; }
     [[nodiscard]] bool paused() const noexcept { return paused_; }
+    [[nodiscard]] bool is_open() const noexcept { return socket_.is_open(); }
 
   private:
     enum class Outcome { accepted, skipped, nothing, exhausted, dead };
@@ -44,7 +45,6 @@ class Acceptor : public Readiness<Acceptor> {
     SessionGroup& group_;
     Listener listener_;
     UniqueFd socket_;
-    bool shared_;
     bool paused_ = false;
     bool waiting_ = false;
     bool pause_logged_ = false;

@@ -78,9 +78,21 @@ struct Engine::Parts {
     }
 
     void on_tick() {
+        report_room();
         resume_acceptors();
         if (on_empty && group.wheel().now() >= drain_until) end_drain_by_force();
         if (tick_callback) tick_callback();
+    }
+
+    // Full at once, room only by the clock: a worker at its limit goes to and fro all the time.
+    void report_full() {
+        if (!std::exchange(full, true) && on_full) on_full(true);
+    }
+    void report_room() {
+        const auto paused = [](const auto& acceptor) { return acceptor->paused(); };
+        if (!full || std::any_of(acceptors.begin(), acceptors.end(), paused)) return;
+        full = false;
+        if (on_full) on_full(false);
     }
 
     void end_drain_by_force();
@@ -98,7 +110,9 @@ struct Engine::Parts {
     std::vector<std::unique_ptr<Watcher>> watchers;
     std::function<void()> tick_callback;
     std::function<void()> on_empty;
+    std::function<void(bool)> on_full;
     Tick drain_until = never;
+    bool full = false;
     bool accepting = false;
 };
 
@@ -124,6 +138,7 @@ void Engine::Parts::report_empty() {
 Engine::Engine(const Logger& logger, Ticking ticking)
     : parts_(std::make_unique<Parts>(logger, ticking)) {
     parts_->group.on_tick([parts = parts_.get()] { parts->on_tick(); });
+    parts_->group.on_full([parts = parts_.get()] { parts->report_full(); });
     parts_->group.on_session_end([parts = parts_.get()] {
         parts->resume_acceptors();
         parts->check_empty();
@@ -145,8 +160,8 @@ void Engine::add_listener(ListenerSetup setup) {
     listener.name = std::move(setup.name);
     listener.service_name = std::move(setup.service_name);
     listener.service = setup.service;
-    parts_->acceptors.push_back(std::make_unique<Acceptor>(parts_->group, std::move(listener),
-                                                           std::move(setup.socket), setup.shared));
+    parts_->acceptors.push_back(
+        std::make_unique<Acceptor>(parts_->group, std::move(listener), std::move(setup.socket)));
 }
 
 void Engine::start_accepting() {
@@ -192,10 +207,27 @@ void Engine::drain(DrainRules rules, std::function<void()> on_empty) {
     if (!rules.keep_accepting) stop_accepting();
 }
 
-void Engine::stop_accepting() {
+void Engine::stop_accepting(Queue queue) {
+    for (const auto& acceptor : parts_->acceptors) acceptor->stop(queue);
     parts_->accepting = false;
-    for (const auto& acceptor : parts_->acceptors) acceptor->stop();
     parts_->check_empty();
+}
+
+void Engine::stop_accepting(std::size_t listener, Queue queue) {
+    parts_->acceptors.at(listener)->stop(queue);
+    const auto is_open = [](const auto& acceptor) { return acceptor->is_open(); };
+    const auto& acceptors = parts_->acceptors;
+    if (std::any_of(acceptors.begin(), acceptors.end(), is_open)) return;
+    parts_->accepting = false;
+    parts_->check_empty();
+}
+
+std::size_t Engine::listener_count() const noexcept {
+    return parts_->acceptors.size();
+}
+
+void Engine::on_full(std::function<void(bool)> callback) {
+    parts_->on_full = std::move(callback);
 }
 
 void Engine::run() {

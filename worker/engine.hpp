@@ -27,7 +27,12 @@ struct ListenerSetup {
     std::string name;            ///< NAME of `[listen.NAME]`
     std::string service_name;    ///< for log lines
     Service* service = nullptr;  ///< outlives the engine's run
-    bool shared = false;         ///< other workers accept from it too
+};
+
+/// What becomes of the connections that wait at a listener when it stops.
+enum class Queue {
+    taken,  ///< they are accepted first
+    left,   ///< another worker accepts from the same socket
 };
 
 /// How an engine that leaves does so.
@@ -71,12 +76,20 @@ class Engine {
     void offer_threads();
 
     /// Tells the services that the worker leaves, and stops accepting unless `keep_accepting`.
-    /// Calls `on_empty` (once, from the loop) when accepting has stopped and the last connection
-    /// has gone, at the latest a second or two after `rules.timeout`.
+    /// What is queued at listeners is taken. Calls `on_empty` (once, from the loop) when accepting
+    /// has stopped and the last connection has gone, at the latest a second or two after
+    /// `rules.timeout`.
     void drain(DrainRules rules, std::function<void()> on_empty);
 
-    /// Takes what is queued on listeners that are not shared, then closes all listeners.
-    void stop_accepting();
+    /// Closes all listeners.
+    void stop_accepting(Queue queue = Queue::taken);
+    /// Closes one; does nothing if it is closed.
+    void stop_accepting(std::size_t listener, Queue queue);
+    [[nodiscard]] std::size_t listener_count() const noexcept;
+
+    /// Calls `callback` with true when a listener has to stop for want of descriptors or memory,
+    /// and with false, up to a second late, when all can accept again.
+    void on_full(std::function<void(bool)> callback);
 
     /// Serves until stop(). Exceptions of services don't come out here.
     void run();

@@ -66,6 +66,11 @@ class SessionGroup {
     /// Called after each session's end, and on each tick.
     void on_session_end(std::function<void()> callback) { session_ended_ = std::move(callback); }
     void on_tick(std::function<void()> callback) { ticked_ = std::move(callback); }
+    /// Called when there is no descriptor or memory for another session.
+    void on_full(std::function<void()> callback) { full_ = std::move(callback); }
+    void report_full() const {
+        if (full_) full_();
+    }
 
     [[nodiscard]] std::size_t size() const noexcept { return wheel_.size(); }
     [[nodiscard]] std::uint64_t started() const noexcept { return started_; }
@@ -103,6 +108,7 @@ class SessionGroup {
     std::optional<boost::asio::steady_timer> timer_;  // goes before the io_context
     std::function<void()> session_ended_;
     std::function<void()> ticked_;
+    std::function<void()> full_;
     std::uint64_t started_ = 0;
     std::uint64_t requests_ = 0;
     Tick grace_until_ = never;

@@ -13,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <preforkd/service.hpp>
+#include <set>
 #include <stdexcept>
 #include <utility>
 #include <vector>
@@ -51,6 +52,8 @@ class Worker {
     void on_message(Received received);
     void on_term();
     void drain();
+    void stop_listening(std::size_t listener, Queue queue);
+    void say(MessageKind kind, std::uint32_t number);
     void leave();
 
     const UniqueFd& channel_;
@@ -62,6 +65,7 @@ class Worker {
     std::map<std::uint32_t, RunningService> services_;  ///< by section; outlive the engine
     Engine engine_;
     AccessLog access_log_;
+    std::set<std::size_t> kept_;  ///< listeners that a drain doesn't concern
     bool draining_ = false;
     bool alone_ = false;  ///< told to leave by something else than a living master
 };
@@ -121,8 +125,8 @@ void Worker::start_services() {
             running.service = type.make();
             running.service->start(*running.context);
         }
-        engine_.add_listener({std::move(listener.descriptor), section.name, section.service,
-                              running.service.get(), /*shared=*/true});
+        engine_.add_listener(
+            {std::move(listener.descriptor), section.name, section.service, running.service.get()});
     }
 }
 
@@ -133,6 +137,7 @@ int Worker::serve() {
     ::fcntl(channel_.get(), F_SETFL, O_NONBLOCK);
     engine_.watch(channel_.get(), [this] { on_channel(); });
     engine_.watch(term_.get(), [this] { on_term(); });
+    engine_.on_full([this](bool full) { say(MessageKind::full, full ? 1 : 0); });
     engine_.start_accepting();
     engine_.run();
     for (auto& [section, running] : services_) running.service->stop();
@@ -156,8 +161,15 @@ void Worker::on_channel() {
 
 void Worker::on_message(Received received) {
     switch (received.message.kind) {
+        case MessageKind::keep_listening:
+            kept_.insert(received.message.section);
+            return;
         case MessageKind::drain:
             return drain();
+        case MessageKind::stop_listening:
+            if (received.message.section < engine_.listener_count())
+                stop_listening(received.message.section, Queue::taken);
+            return;
         case MessageKind::output_log:
             ::dup2(received.descriptor.get(), STDOUT_FILENO);
             return;
@@ -183,9 +195,12 @@ void Worker::leave() {
     if (std::exchange(alone_, true)) return;
     const auto timeout = std::chrono::ceil<seconds>(config_.drain_timeout) + drain_margin;
     ::alarm(static_cast<unsigned>(timeout.count()));
+    kept_.clear();
     drain();
+    engine_.stop_accepting(Queue::taken);
 }
 
+// Sockets that it gives up here have another worker already, or belong to the service manager.
 void Worker::drain() {
     if (draining_) return;
     draining_ = true;
@@ -193,7 +208,24 @@ void Worker::drain() {
     DrainRules rules;
     rules.timeout = std::chrono::ceil<seconds>(config_.drain_timeout);
     rules.grace = std::chrono::ceil<seconds>(config_.keepalive_grace);
+    rules.keep_accepting = true;
     engine_.drain(rules, [this] { engine_.stop(); });
+    if (alone_) return;
+    for (std::size_t listener = 0; listener < engine_.listener_count(); ++listener)
+        if (!kept_.contains(listener)) stop_listening(listener, Queue::left);
+}
+
+void Worker::stop_listening(std::size_t listener, Queue queue) {
+    engine_.stop_accepting(listener, queue);
+    say(MessageKind::stopped, static_cast<std::uint32_t>(listener));
+}
+
+/// A master that doesn't read is dead or will be told by other means.
+void Worker::say(MessageKind kind, std::uint32_t number) {
+    Message message;
+    message.kind = kind;
+    message.section = number;
+    (void)send_message(channel_, message);
 }
 
 /// Tells the master why there will be no READY; it logs the text and decides what follows.

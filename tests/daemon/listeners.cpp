@@ -1,5 +1,4 @@
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,6 +10,7 @@
 
 #include "client.hpp"
 #include "daemon.hpp"
+#include "needs_ipv6.hpp"
 #include "needs_root.hpp"
 
 // Where a server listens, with whose sockets, and what it says when it can't.
@@ -44,17 +44,6 @@ bool has_open(pid_t pid, const std::string& what) {
 }
 
 constexpr int low_port = 79;
-
-boost::test_tools::assertion_result has_ipv6(boost::unit_test::test_unit_id) {
-    sockaddr_in6 loopback{};
-    loopback.sin6_family = AF_INET6;
-    loopback.sin6_addr = in6addr_loopback;
-    const UniqueFd socket(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    boost::test_tools::assertion_result result(
-        ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&loopback), sizeof loopback) == 0);
-    result.message() << "needs IPv6";
-    return result;
-}
 
 /// Ports below this need a privilege.
 boost::test_tools::assertion_result needs_root_and_low_ports(boost::unit_test::test_unit_id test) {
@@ -122,7 +111,7 @@ BOOST_AUTO_TEST_CASE(low_ports_need_a_privilege, *precondition(needs_root_and_lo
     server.check_nothing_left();
 }
 
-BOOST_AUTO_TEST_CASE(a_listener_may_have_an_address_of_each_family, *precondition(has_ipv6)) {
+BOOST_AUTO_TEST_CASE(a_listener_may_have_an_address_of_each_family, *precondition(needs_ipv6)) {
     Daemon server({.sections = listener_at("127.0.0.1:0", "address = [::1]:0\n")});
     server.start();
     BOOST_TEST(Client(server.address("echo", 0)).ask("four") == "four");

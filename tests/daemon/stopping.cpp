@@ -46,6 +46,7 @@ BOOST_AUTO_TEST_CASE(term_refuses_new_connections) {
     BOOST_TEST(idle.ask("hello again") == "hello again");  // so busy's bytes are there, too
     server.send(SIGTERM);
     BOOST_TEST(idle.receive_rest() == "");  // so by now it drains
+    server.wait_for_line({"listener closed"});
     BOOST_TEST(try_to_connect(server.address()) == ECONNREFUSED);
     busy.send("of a message\n");
     BOOST_TEST(busy.receive_rest() == "in the middle of a message\n");

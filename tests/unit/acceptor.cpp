@@ -41,8 +41,10 @@ bool serves_all_in_turns() {
     limit.rlim_cur = static_cast<rlim_t>(next_free.get()) + 6;  // 5 beyond those that are open
     ::setrlimit(RLIMIT_NOFILE, &limit);
 
+    std::string told;
+    fixture.engine.on_full([&](bool full) { told += full ? "full " : "room "; });
     fixture.settle();
-    if (fixture.engine.session_count() != 5) return false;
+    if (fixture.engine.session_count() != 5 || told != "full ") return false;
     // Paused, it makes no wake-ups of its own.
     if (fixture.engine.poll() != 0) return false;
     fixture.engine.tick();
@@ -55,6 +57,9 @@ bool serves_all_in_turns() {
         peers[i].close();
         fixture.settle();
     }
+    if (told != "full ") return false;
+    fixture.engine.tick();
+    if (told != "full room ") return false;
     return fixture.engine.accepted_count() == 20 &&
            fixture.log.text().find("can't accept") != std::string::npos;
 }
@@ -135,6 +140,23 @@ BOOST_AUTO_TEST_CASE(peers_and_listeners_have_names) {
 
 BOOST_AUTO_TEST_CASE(without_free_descriptors_it_pauses_and_goes_on_when_a_session_ends) {
     BOOST_TEST(in_child(serves_all_in_turns) == 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_listener_that_stops_takes_its_queue_or_leaves_it) {
+    for (const worker::Queue queue : {worker::Queue::taken, worker::Queue::left}) {
+        EngineFixture fixture(echo_lines);
+        const UniqueFd kept(::dup(fixture.listener));
+        fixture.engine.start_accepting();
+        std::vector<Peer> peers;
+        for (int i = 0; i < 50; ++i) peers.push_back(Peer::connected_to(kept.get()));
+        fixture.engine.stop_accepting(0, queue);
+        const bool taken = queue == worker::Queue::taken;
+        BOOST_TEST(fixture.engine.session_count() == (taken ? 50u : 0u));
+        const UniqueFd next(::accept4(kept.get(), nullptr, nullptr, SOCK_CLOEXEC));
+        BOOST_TEST(next.is_open() == !taken);
+        fixture.engine.stop_accepting(0, queue);  // closed already
+        fixture.settle();
+    }
 }
 
 BOOST_AUTO_TEST_CASE(clients_that_left_before_they_were_accepted_do_no_harm) {

@@ -65,6 +65,7 @@ class Generator {
             {"user", {"preforkd", ""}},
             {"group", {"preforkd", ""}},
             {"workers", {"auto", "1", "1024", "007"}},
+            {"accept", {"slots", "shared"}},
             {"lock_file", {"a", "/b/c", "./d//e", ""}},
             {"runtime_dir", {"r", "/s/../t", ""}},
             {"umask", {"0", "777", "022"}},
@@ -74,6 +75,7 @@ class Generator {
             {"log_format", {"combined"}},
             {"log_level", {"debug", "info", "notice", "warning", "error"}},
             {"drain_timeout", {"1s", "1001ms", "1h", "90s"}},
+            {"shutdown_delay", {"0s", "1h", "5s"}},
             {"keepalive_grace", {"0s", "60s", "1ms"}},
             {"ready_timeout", {"10m", "1000ms"}},
             {"index_file", {"i", ""}},
@@ -111,6 +113,7 @@ BOOST_AUTO_TEST_CASE(the_effective_text_says_every_key) {
                    "user            =\n"
                    "group           =\n"
                    "workers         = 2\n"
+                   "accept          = slots\n"
                    "lock_file       = /tmp/served-1000/served.pid\n"
                    "runtime_dir     = /tmp/served-1000\n"
                    "umask           = 0027\n"
@@ -120,6 +123,7 @@ BOOST_AUTO_TEST_CASE(the_effective_text_says_every_key) {
                    "log_format      = combined\n"
                    "log_level       = info\n"
                    "drain_timeout   = 30s\n"
+                   "shutdown_delay  = 0s\n"
                    "keepalive_grace = 2s\n"
                    "ready_timeout   = 30s\n"
                    "\n"

@@ -107,6 +107,14 @@ bool can_connect(const std::string& text) {
     return ::connect(client.get(), address.get(), address.length) == 0;
 }
 
+/// The first socket of each of a section's addresses.
+std::vector<const UniqueFd*> sockets_of(const ListenerSet& set, const std::string& section) {
+    std::vector<const UniqueFd*> sockets;
+    for (const Place& place : set.places_of(section, 0))
+        sockets.push_back(&place.group->socket(place.member));
+    return sockets;
+}
+
 bool is_ours(const UniqueFd& socket) {
     return option_of(socket, SOL_SOCKET, SO_ACCEPTCONN) == 1;
 }
@@ -148,21 +156,21 @@ BOOST_AUTO_TEST_CASE(port_0_is_read_back_and_serves) {
     for (const auto& [section, address] : addresses) {
         BOOST_TEST(!address.ends_with(":0"));
         BOOST_TEST(can_connect(address));
-        BOOST_TEST(set.sockets_of(section).size() == 1u);
+        BOOST_TEST(sockets_of(set, section).size() == 1u);
     }
 }
 
 BOOST_AUTO_TEST_CASE(sockets_are_as_the_workers_need_them) {
     const ListenerSet set =
         open_set({{"web", {"127.0.0.1:0"}, "http"}, {"echo", {"127.0.0.1:0"}, "echo"}});
-    const UniqueFd& web = *set.sockets_of("web").front();
+    const UniqueFd& web = *sockets_of(set, "web").front();
     BOOST_TEST((::fcntl(web.get(), F_GETFL) & O_NONBLOCK) != 0);
     BOOST_TEST((::fcntl(web.get(), F_GETFD) & FD_CLOEXEC) != 0);
     BOOST_TEST(option_of(web, SOL_SOCKET, SO_REUSEPORT) == 1);
     BOOST_TEST(option_of(web, IPPROTO_TCP, TCP_NODELAY) == 1);
     BOOST_TEST(option_of(web, IPPROTO_TCP, TCP_NOTSENT_LOWAT) == 128 * 1024);
     BOOST_TEST(option_of(web, IPPROTO_TCP, TCP_DEFER_ACCEPT) == 1);
-    const UniqueFd& echo = *set.sockets_of("echo").front();
+    const UniqueFd& echo = *sockets_of(set, "echo").front();
     BOOST_TEST(option_of(echo, IPPROTO_TCP, TCP_DEFER_ACCEPT) == 0);
 }
 
@@ -334,10 +342,10 @@ BOOST_AUTO_TEST_CASE(a_reload_keeps_what_stays_and_opens_only_what_is_new) {
     const ListenerSet before = open_set({{"a", {"127.0.0.1:0"}}, {"b", {"127.0.0.1:0"}}});
     const ListenerSet after =
         before.rebind(config_of({{"new", {"127.0.0.1:0"}}, {"b", {"127.0.0.1:0"}}}), services);
-    BOOST_TEST(after.sockets_of("b").front() == before.sockets_of("b").front());
-    BOOST_TEST(after.sockets_of("new").front() != before.sockets_of("a").front());
-    BOOST_TEST(after.sockets_of("a").empty());
-    BOOST_TEST(is_ours(*before.sockets_of("a").front()));
+    BOOST_TEST(sockets_of(after, "b").front() == sockets_of(before, "b").front());
+    BOOST_TEST(sockets_of(after, "new").front() != sockets_of(before, "a").front());
+    BOOST_TEST(sockets_of(after, "a").empty());
+    BOOST_TEST(is_ours(*sockets_of(before, "a").front()));
 }
 
 BOOST_AUTO_TEST_CASE(an_address_that_moves_to_another_section_keeps_its_socket) {
@@ -345,7 +353,7 @@ BOOST_AUTO_TEST_CASE(an_address_that_moves_to_another_section_keeps_its_socket) 
     const std::string address = "unix:" + (folder / "s");
     const ListenerSet before = open_set({{"a", {address}}});
     const ListenerSet after = before.rebind(config_of({{"b", {address}}}), services);
-    BOOST_TEST(after.sockets_of("b").front() == before.sockets_of("a").front());
+    BOOST_TEST(sockets_of(after, "b").front() == sockets_of(before, "a").front());
 }
 
 BOOST_AUTO_TEST_CASE(an_abandoned_reload_closes_only_what_it_opened) {
@@ -397,7 +405,7 @@ BOOST_AUTO_TEST_CASE(a_reload_may_widen_an_address_to_the_wildcard_of_its_port) 
 BOOST_AUTO_TEST_CASE(a_kept_socket_changes_its_manners_only_when_taken_into_service) {
     const ListenerSet before = open_set({{"a", {"127.0.0.1:0"}, "http"}});
     const ListenerSet after = before.rebind(config_of({{"a", {"127.0.0.1:0"}, "echo"}}), services);
-    const UniqueFd& socket = *after.sockets_of("a").front();
+    const UniqueFd& socket = *sockets_of(after, "a").front();
     BOOST_TEST(option_of(socket, IPPROTO_TCP, TCP_DEFER_ACCEPT) == 1);
     after.take_into_service();
     BOOST_TEST(option_of(socket, IPPROTO_TCP, TCP_DEFER_ACCEPT) == 0);
@@ -414,7 +422,7 @@ BOOST_AUTO_TEST_CASE(passed_sockets_that_fit_are_taken_and_the_others_closed_wit
                    const ListenerSet set =
                        ListenerSet::open(config_of({{"a", {wanted.address, "127.0.0.1:0"}}}),
                                          services, 3, "preforkd");
-                   if (set.sockets_of("a").size() != 2 || set.sockets_of("a")[0]->get() != 3)
+                   if (sockets_of(set, "a").size() != 2 || sockets_of(set, "a")[0]->get() != 3)
                        return 1;
                    if ((::fcntl(3, F_GETFL) & O_NONBLOCK) == 0) return 2;
                    if ((::fcntl(3, F_GETFD) & FD_CLOEXEC) == 0) return 3;
@@ -473,6 +481,64 @@ BOOST_AUTO_TEST_CASE(a_port_that_an_orphaned_worker_holds_is_waited_for) {
     go.writing.reset();
     BOOST_TEST(wait_for(orphan) == 0);
     BOOST_TEST(wait_for(starter) == 0);
+}
+
+BOOST_AUTO_TEST_CASE(each_slot_has_a_socket_of_its_own_over_reloads) {
+    Config config = config_of({{"a", {"127.0.0.1:0"}}, {"b", {"127.0.0.1:0"}}});
+    config.workers = 3;
+    config.listeners[1].workers = 2;
+    const ListenerSet before = ListenerSet::open(config, services, 0, "preforkd");
+    const auto place = [](const ListenerSet& set, const char* section, std::uint32_t slot) {
+        return set.places_of(section, slot).at(0);
+    };
+    BOOST_TEST(place(before, "a", 0).group->members().size() == 3u);
+    BOOST_TEST(place(before, "b", 0).group->members().size() == 2u);
+    BOOST_TEST(place(before, "a", 2).member == 2u);
+    config.workers = 5;
+    const ListenerSet after = before.rebind(config, services);
+    BOOST_TEST((place(after, "a", 1) == place(before, "a", 1)));
+    BOOST_TEST(place(after, "a", 0).group->members().size() == 5u);
+    BOOST_REQUIRE(!after.provide("a", 7));
+    BOOST_TEST(place(after, "a", 7).group->socket(7).is_open());
+}
+
+BOOST_AUTO_TEST_CASE(shared_listeners_have_one_socket_for_all_slots) {
+    const TempFolder folder;
+    Config config = config_of({{"a", {"127.0.0.1:0", "unix:" + (folder / "s")}}});
+    config.workers = 3;
+    config.accept = AcceptMode::shared;
+    const ListenerSet shared = ListenerSet::open(config, services, 0, "preforkd");
+    BOOST_TEST((shared.places_of("a", 0) == shared.places_of("a", 2)));
+    config.accept = AcceptMode::slots;
+    const ListenerSet slots = shared.rebind(config, services);
+    BOOST_TEST((slots.places_of("a", 0) == shared.places_of("a", 0)));
+    const auto third = slots.places_of("a", 2);
+    BOOST_TEST(third[0].member == 2u);
+    BOOST_TEST(third[1].member == 0u);  // a unix socket can't be had twice
+    const ListenerSet again = slots.rebind(
+        [&] {
+            config.accept = AcceptMode::shared;
+            return config;
+        }(),
+        services);
+    BOOST_TEST((again.places_of("a", 2) == shared.places_of("a", 0)));
+}
+
+BOOST_AUTO_TEST_CASE(a_reload_takes_back_what_is_not_closed_yet) {
+    const TempFolder folder;
+    const std::string path = "unix:" + (folder / "s");
+    ListenerSet running = open_set({{"a", {"127.0.0.1:0", path}}});
+    const auto held = running.places_of("a", 0);
+    const std::string address = running.addresses()[0].second;
+    running = running.rebind(config_of({{"a", {"127.0.0.1:0"}}}), services);
+    held[0].group->close_softly();
+    held[1].group->close_softly();
+    running = running.rebind(config_of({{"b", {address, path}}}), services);
+    const auto back = running.places_of("b", 0);
+    // It was found by the address that the kernel had chosen; its configured one had port 0.
+    BOOST_TEST((back[0].group == held[0].group));
+    BOOST_TEST((back[1].group != held[1].group));  // its path was gone
+    BOOST_TEST(can_connect(path));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -188,4 +188,19 @@ BOOST_AUTO_TEST_CASE(a_drain_can_go_on_accepting_until_told_otherwise) {
     fixture.run_until([&] { return fixture.times_empty == 1; });
 }
 
+BOOST_AUTO_TEST_CASE(a_drain_ends_when_the_last_of_several_listeners_has_stopped) {
+    Draining fixture(lines_with(OnDrain::grace));
+    worker::ListenerSetup second;
+    second.socket = listening_socket();
+    second.service = &fixture.service;
+    fixture.engine.add_listener(std::move(second));
+    fixture.engine.start_accepting();
+    fixture.drain({.timeout = seconds(30), .grace = seconds(2), .keep_accepting = true});
+    fixture.engine.stop_accepting(1, worker::Queue::left);
+    fixture.settle();
+    BOOST_TEST(fixture.times_empty == 0);
+    fixture.engine.stop_accepting(0, worker::Queue::left);
+    fixture.run_until([&] { return fixture.times_empty == 1; });
+}
+
 BOOST_AUTO_TEST_SUITE_END()

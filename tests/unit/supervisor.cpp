@@ -372,7 +372,7 @@ BOOST_AUTO_TEST_CASE(every_reason_state_and_phase_has_a_text_of_its_own) {
     };
     BOOST_TEST(texts(Reason::stopped) == 9U);
     BOOST_TEST(texts(WorkerState::gone) == 9U);
-    BOOST_TEST(texts(Phase::exited) == 7U);
+    BOOST_TEST(texts(Phase::exited) == 8U);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

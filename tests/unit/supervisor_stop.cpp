@@ -94,6 +94,65 @@ BOOST_AUTO_TEST_CASE(a_stopping_master_neither_reloads_nor_respawns) {
                "kill -9 101 (it did not finish draining in time)");
 }
 
+namespace {
+
+/// Serves for ten seconds more when it is told to stop.
+Driver leaving_with(const std::vector<pid_t>& pids) {
+    Policy policy = pool_of(static_cast<unsigned>(pids.size()));
+    policy.shutdown_delay = 10s;
+    Driver driver = running_with(policy, pids);
+    BOOST_TEST(driver.tell(TermReceived{}) == "stopping");
+    BOOST_TEST(to_string(driver.supervisor.phase()) == "leaving");
+    return driver;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(with_a_shutdown_delay_the_drain_comes_later) {
+    Driver driver = leaving_with({100, 101});
+    BOOST_TEST(driver.wait() == 10'000);
+    BOOST_TEST(driver.after(9'999ms, TimePassed{}) == "");
+    BOOST_TEST(driver.after(1ms, TimePassed{}) == "drain 100, drain 101");
+    BOOST_TEST(to_string(driver.supervisor.phase()) == "stopping");
+    BOOST_TEST(driver.exited({100, 101}) == "exit 0");
+}
+
+BOOST_AUTO_TEST_CASE(a_second_term_skips_the_rest_of_the_delay_and_a_third_kills) {
+    Driver driver = leaving_with({100});
+    BOOST_TEST(driver.after(1s, TermReceived{}) == "drain 100");
+    BOOST_TEST(driver.wait() == 33'000);
+    BOOST_TEST(driver.tell(TermReceived{}) == "kill -9 100 (the master was told to stop)");
+    BOOST_TEST(driver.exited({100}) == "exit 0");
+}
+
+BOOST_AUTO_TEST_CASE(a_leaving_master_keeps_its_slots_filled_and_changes_nothing) {
+    Driver driver = leaving_with({100, 101});
+    for (const Event& event : std::vector<Event>{HupReceived{}, TtinReceived{}, TtouReceived{}})
+        BOOST_TEST(driver.tell(event) == "");
+    BOOST_TEST(driver.exited({101}) == "spawn 0/1 gen 1");
+    driver.spawned({102});
+    driver.ready({102});
+    BOOST_TEST(driver.after(10s, TimePassed{}) == "drain 100, drain 102");
+}
+
+BOOST_AUTO_TEST_CASE(quit_ends_a_leaving_master_at_once) {
+    Driver driver = leaving_with({100});
+    BOOST_TEST(driver.tell(QuitReceived{}) == "kill -9 100 (the master was told to stop)");
+    BOOST_TEST(driver.wait() == -1);
+    BOOST_TEST(driver.exited({100}) == "exit 0");
+}
+
+BOOST_AUTO_TEST_CASE(a_delayed_stop_abandons_a_reload_at_once) {
+    Policy policy = pool_of(1);
+    policy.shutdown_delay = 10s;
+    Driver driver = reloading_with(policy, {100}, {200});
+    BOOST_TEST(driver.tell(TermReceived{}) ==
+               "abandon 2 (the master was told to stop), "
+               "kill -9 200 (it is no longer wanted), stopping");
+    BOOST_TEST(driver.exited({200}) == "");
+    BOOST_TEST(driver.after(10s, TimePassed{}) == "drain 100");
+}
+
 BOOST_AUTO_TEST_CASE(after_exit_every_event_is_ignored) {
     Driver driver = running_with(pool_of(1), {100});
     driver.tell(TermReceived{});
