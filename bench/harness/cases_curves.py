@@ -15,16 +15,21 @@ def sweep(bench, finding, points, x_name, x_labels=None, log_y=False):
     for x, (words, contenders, arguments, path) in points.items():
         bench.progress(f"{x_name} {words}")
         samples = measure.interleave(bench, contenders, arguments, lambda one, path=path: path, rounds=rounds,
-                                     seconds=seconds)
+                                     seconds=max(seconds, 1.5 * busy_connections(arguments) / 19000))
         account(finding, samples, words)
         for label in samples.labels():
             name = "floor" if label.startswith("floor") else label
             curves.setdefault(name, {})[x] = samples.median(label, US)
     finding.table([x_name, *(f"{label}, µs" for label in curves)],
                   [[points[x][0], *(number(curve.get(x)) for curve in curves.values())] for x in points],
-                  f"Server CPU µs a request, medians of {rounds} rounds of {seconds:.1f} s.")
+                  f"Server CPU µs a request, medians of {rounds} rounds of {seconds:.1f} s or more.")
     finding.plot("", "lines", title=finding.title, x_name=x_name, y_name="server CPU µs per request",
                  series={label: sorted(curve.items()) for label, curve in curves.items()}, x_labels=x_labels, log_y=log_y)
+
+
+def busy_connections(arguments):
+    """So many must be asked in turn before any is asked again."""
+    return arguments[arguments.index("-c") + 1]
 
 
 @case("connections", "Cost against the number of connections")

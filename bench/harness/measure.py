@@ -29,6 +29,13 @@ class Samples:
     def add(self, label, sample):
         self.by_label.setdefault(label, []).append(sample)
 
+    def drop_empty(self):
+        """Removes who was not answered in some round, so that no figure of theirs is left; their labels."""
+        empty = [label for label, samples in self.by_label.items() if not all(one["answered"] for one in samples)]
+        for label in empty:
+            del self.by_label[label]
+        return empty
+
     def labels(self):
         return list(self.by_label)
 
@@ -106,4 +113,6 @@ def interleave(bench, contenders, arguments, path_of, rounds=None, seconds=None)
         for one in contenders:
             bench.progress(f"round {number + 1} of {rounds}: {one.label}")
             samples.add(one.label, take(bench, servers[one], one, arguments, path_of(one), seconds))
+    for label in samples.drop_empty():
+        bench.notes.append(f"{label} is left out: it answered nothing in {seconds:g} s.")
     return samples
