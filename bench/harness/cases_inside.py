@@ -9,8 +9,10 @@ import time
 
 from . import processes
 from .cases import case
+from .client import ClientError
 from .measure import Contender, url_of
 from .results import number
+from .servers import ServerError
 
 SHAPES = (("keep-alive", ["-c", 64]), ("a connection each", ["-c", 64, "-1"]), ("pipelined × 16", ["-c", 64, "-p", 16]))
 
@@ -110,9 +112,10 @@ def instructions(bench, finding):
     for shape, arguments in (("keep-alive", []), ("browser's header", BROWSER), ("a connection each", ["-1"])):
         for contender in bench.contenders(alone, "nginx", "h2o", "floor"):
             bench.progress(f"{shape}: {contender.label}")
-            few, many = (callgrind(bench, contender, arguments, requests) for requests in (2000, 12000))
-            if few is None or many is None:
-                finding.note(f"{contender.label} does not run under callgrind here.")
+            try:
+                few, many = (callgrind(bench, contender, arguments, requests) for requests in (2000, 12000))
+            except (ServerError, ClientError) as error:
+                finding.note(f"{contender.label}, {shape}: {error}.")
                 continue
             finding.raw[f"{contender.label}, {shape}"] = (many - few) / 10000
             rows.append([shape, contender.label, number((many - few) / 10000, 0)])
@@ -120,17 +123,13 @@ def instructions(bench, finding):
 
 
 def callgrind(bench, contender, arguments, requests):
-    """Instructions of a server's whole life with so many requests; None if it can't be had."""
+    """Instructions of a server's whole life with so many requests. Raises ServerError or ClientError."""
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o777)  # a worker that has changed its user writes its counts here
         prefix = ("valgrind", "--tool=callgrind", "--vgdb=no", "--trace-children=yes",
                   f"--callgrind-out-file={folder}/%p", f"--log-file={folder}/%p.log")
         settings = {**dict(contender.settings), "PREFIX": prefix, "PATIENCE": 60, "RUN_NUMBER": requests}
-        try:
-            server = bench.fleet.server(contender.server, **settings)
-        except Exception as error:  # told in the report; the case goes on with the others
-            bench.progress(str(error))
-            return None
+        server = bench.fleet.server(contender.server, **settings)
         try:
             result = bench.clients.load([*arguments, "-c", 32, "-n", requests, "-d", "120s", "--timeout", "60s"],
                                         url_of(server, contender), server.pid)
@@ -141,7 +140,9 @@ def callgrind(bench, contender, arguments, requests):
             if name.endswith(".log"):
                 with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as file:
                     total += sum(int(count) for count in re.findall(r"Collected : (\d+)", file.read()))
-        return total if total and result["answered"] == requests else None
+        if result["answered"] != requests or not total:
+            raise ServerError(f"callgrind counted {total} for {result['answered']} of {requests} requests")
+        return total
 
 
 @case("idle", "Memory of an idle connection", quick=True)
