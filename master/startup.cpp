@@ -19,6 +19,7 @@
 #include "shared/config_diff.hpp"
 #include "shared/config_docs.hpp"
 #include "shared/exit_code.hpp"
+#include "shared/sole_service.hpp"
 #include "shared/syscalls.hpp"
 
 namespace preforkd::master {
@@ -31,8 +32,11 @@ std::string variable(const char* name) {
 
 /// Process 1 has no caller to return to, and a service manager that wants to be notified watches
 /// the process that it started.
-bool stays_in_foreground(const CommandLine& command_line) {
-    return command_line.foreground || ::getpid() == 1 || !variable("NOTIFY_SOCKET").empty();
+bool stays_in_foreground(const LoadRequest& request, const Config& config) {
+    if (request.command_line.foreground || ::getpid() == 1 || !variable("NOTIFY_SOCKET").empty())
+        return true;
+    if (config.daemon != DaemonMode::automatic) return config.daemon == DaemonMode::no;
+    return sole_service(request.program, request.services) != nullptr;
 }
 
 /// Throws StartupError with every fault.
@@ -129,7 +133,7 @@ int run(MasterParts parts, StartupPipe& startup) {
 
 int serve(const LoadRequest& request, const Inheritance& inheritance) {
     Config config = load(request);
-    const bool foreground = stays_in_foreground(request.command_line);
+    const bool foreground = stays_in_foreground(request, config);
     const UniqueFd callers_stderr = keep_callers_stderr(config, foreground);
     const LogSurroundings surroundings{
         foreground, callers_stderr.is_open() ? callers_stderr.get() : STDERR_FILENO, syslog_socket};
@@ -213,7 +217,8 @@ int run_master(std::string program, const std::vector<std::string>& arguments,
         request.services = std::move(services);
         request.effective_uid = ::geteuid();
         request.surroundings = system_surroundings();
-        auto command_line = parse_command_line(arguments, request.services);
+        const bool alone = sole_service(program, request.services) != nullptr;
+        auto command_line = parse_command_line(arguments, request.services, alone);
         if (!command_line) throw StartupError(exit_usage, to_string(command_line.error()));
         request.command_line = std::move(*command_line);
         return dispatch(request, inheritance);

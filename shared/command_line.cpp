@@ -29,10 +29,13 @@ struct OptionRow {
     const char* argument;  ///< "" if it takes none
     bool repeatable;
     const char* doc;
+    bool only_alone = false;  ///< of programs that serve one service alone
 };
 
-constexpr std::array<OptionRow, 8> option_rows{{
+constexpr std::array<OptionRow, 10> option_rows{{
     {'c', "config", "FILE", false, "read this configuration file"},
+    {'f', "file", "FILE", false, "the service's file; the same as -o file=FILE", true},
+    {'d', "daemon", "", false, "go to the background; the same as -o daemon=yes", true},
     {'F', "foreground", "", false, "stay in the foreground"},
     {'t', "test", "", false, "check the configuration, print every fault, and exit"},
     {'T', "print", "", false, "the same, and print what it amounts to, as a valid file"},
@@ -44,10 +47,11 @@ constexpr std::array<OptionRow, 8> option_rows{{
 }};
 constexpr const char* operands = "operand";
 
-program_options::options_description described_options() {
+program_options::options_description described_options(bool alone) {
     program_options::options_description description;
     auto add = description.add_options();
     for (const OptionRow& row : option_rows) {
+        if (row.only_alone && !alone) continue;
         const std::string names = fmt::format("{},{}", row.name, row.letter);
         if (row.repeatable)
             add(names.c_str(), program_options::value<Words>());
@@ -60,9 +64,9 @@ program_options::options_description described_options() {
     return description;
 }
 
-program_options::variables_map stored_options(std::span<const std::string> arguments) {
+program_options::variables_map stored_options(std::span<const std::string> arguments, bool alone) {
     namespace style = program_options::command_line_style;
-    const program_options::options_description description = described_options();
+    const program_options::options_description description = described_options(alone);
     program_options::positional_options_description positions;
     positions.add(operands, -1);
     program_options::variables_map map;
@@ -84,9 +88,10 @@ Fault usage_fault(std::string what, std::string hint = "-h lists the options") {
     return {{}, {}, std::move(what), std::move(hint)};
 }
 
-Fault unknown_option(const std::string& name) {
+Fault unknown_option(const std::string& name, bool alone) {
     Words known;
-    for (const OptionRow& row : option_rows) known.push_back(fmt::format("--{}", row.name));
+    for (const OptionRow& row : option_rows)
+        if (alone || !row.only_alone) known.push_back(fmt::format("--{}", row.name));
     return usage_fault(
         fmt::format("unknown option {}{}", in_quotes(name), did_you_mean(name, known)));
 }
@@ -142,6 +147,21 @@ std::optional<Fault> take_operands(const Words& words, const std::vector<Service
     return add_assignments(std::span(words).subspan(2), "", command_line.settings);
 }
 
+/// -f and -d, as the keys that they set.
+std::optional<Fault> take_options_alone(const program_options::variables_map& map,
+                                        CommandLine& command_line) {
+    if (map.count(operands) > 0)
+        return usage_fault(
+            fmt::format("unexpected {}", in_quotes(words_of(map, operands).front())));
+    if (map.count("file") > 0)
+        command_line.overrides.push_back({"file", map["file"].as<std::string>()});
+    if (!map["daemon"].as<bool>()) return std::nullopt;
+    if (command_line.foreground)
+        return usage_fault("-d and -F exclude each other", "leave out one of them");
+    command_line.overrides.push_back({"daemon", "yes"});
+    return std::nullopt;
+}
+
 Action action_of(const program_options::variables_map& map) {
     if (map["help"].as<bool>()) return Action::show_help;
     if (map["version"].as<bool>()) return Action::show_version;
@@ -152,9 +172,9 @@ Action action_of(const program_options::variables_map& map) {
 }  // namespace
 
 boost::system::result<CommandLine, Fault> parse_command_line(
-    std::span<const std::string> arguments, const std::vector<ServiceSpec>& services) {
+    std::span<const std::string> arguments, const std::vector<ServiceSpec>& services, bool alone) {
     try {
-        const program_options::variables_map map = stored_options(arguments);
+        const program_options::variables_map map = stored_options(arguments, alone);
         CommandLine command_line;
         command_line.action = action_of(map);
         command_line.foreground = map["foreground"].as<bool>();
@@ -165,22 +185,25 @@ boost::system::result<CommandLine, Fault> parse_command_line(
         }
         if (auto fault = add_assignments(words_of(map, "option"), "-o: ", command_line.overrides))
             return *fault;
-        if (auto fault = take_operands(words_of(map, operands), services, command_line))
+        if (auto fault = alone ? take_options_alone(map, command_line)
+                               : take_operands(words_of(map, operands), services, command_line))
             return *fault;
         return command_line;
     } catch (const program_options::unknown_option& error) {
-        return unknown_option(error.get_option_name());
+        return unknown_option(error.get_option_name(), alone);
     } catch (const program_options::error& error) {
         return usage_fault(error.what());
     }
 }
 
-std::string options_text() {
+std::string options_text(bool alone) {
     std::string text;
-    for (const OptionRow& row : option_rows)
+    for (const OptionRow& row : option_rows) {
+        if (row.only_alone && !alone) continue;
         text += fmt::format(
             "  -{}, {:<22} {}\n", row.letter,
             fmt::format("--{}{}{}", row.name, *row.argument ? " " : "", row.argument), row.doc);
+    }
     return text;
 }
 

@@ -39,11 +39,12 @@ struct CommandLine {
 };
 
 /// Reads the arguments, which don't include the program's name. A fault here ends the program with
-/// exit code 2.
+/// exit code 2. With `alone` it is a program that serves one service alone, and has -f and -d.
 [[nodiscard]] boost::system::result<CommandLine, Fault> parse_command_line(
-    std::span<const std::string> arguments, const std::vector<ServiceSpec>& services);
+    std::span<const std::string> arguments, const std::vector<ServiceSpec>& services,
+    bool alone = false);
 
 /// The options, one per line, for --help.
-[[nodiscard]] std::string options_text();
+[[nodiscard]] std::string options_text(bool alone = false);
 
 }  // namespace preforkd

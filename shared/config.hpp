@@ -41,6 +41,9 @@ enum class AcceptMode {
     shared,  ///< all from one
 };
 
+/// Whether the server goes to the background.
+enum class DaemonMode { automatic, yes, no };
+
 /// Where things were said; not a part of what was said, so all are equal.
 struct Origins {
     std::map<std::string, Origin, std::less<>> of_key;  ///< of its first value
@@ -78,6 +81,7 @@ struct Config {
     std::filesystem::path lock_file;  ///< empty: none is taken
     std::filesystem::path runtime_dir;
     FileMode umask;
+    DaemonMode daemon = DaemonMode::automatic;
     LogTarget error_log;
     LogTarget output_log;
     LogTarget access_log;
@@ -93,7 +97,8 @@ struct Config {
 
     bool operator==(const Config&) const = default;
 
-    /// Started as `preforkd SERVICE ADDRESS`: no file, no lock, in the foreground.
+    /// Started without a file: `preforkd SERVICE ADDRESS`, which takes no lock and stays in the
+    /// foreground, or `bbserve -f FILE`.
     [[nodiscard]] bool standalone() const { return source_file.empty(); }
     [[nodiscard]] const ListenSection* find_listener(std::string_view name) const;
 };

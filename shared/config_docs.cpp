@@ -6,6 +6,7 @@
 
 #include "shared/command_line.hpp"
 #include "shared/config_schema.hpp"
+#include "shared/sole_service.hpp"
 
 namespace preforkd {
 namespace {
@@ -29,6 +30,27 @@ std::string help_of_key(const KeySpec& key) {
 std::string help_of_keys(std::string_view title, const Keys& keys) {
     std::string text = fmt::format("\n{}:\n", title);
     for (const KeySpec& key : keys) text += help_of_key(key);
+    return text;
+}
+
+/// --help of a program that serves `service` alone.
+std::string help_of_sole(std::string_view program, const ServiceSpec& service) {
+    std::string text = fmt::format(
+        "Usage:\n"
+        "  {0} [-c FILE] [-f FILE] [-d|-F] [-t|-T] [-q] [-o KEY=VALUE]...\n"
+        "\n{1}\nOptions:\n{2}",
+        program, wrapped(service.doc, line_width, ""), options_text(true));
+    Keys keys = service.keys;
+    for (KeySpec key : listener_keys()) {
+        if (key.name == "service" || key.name == "workers") continue;
+        if (key.name == "address") {
+            key.required = false;
+            key.default_texts = {service.sample_address};
+        }
+        keys.push_back(std::move(key));
+    }
+    text += help_of_keys("Keys of the file, which needs no section", keys);
+    text += help_of_keys("More keys, of the server", global_keys());
     return text;
 }
 
@@ -123,6 +145,8 @@ std::string default_in_words(const KeySpec& key) {
 }
 
 std::string help_text(std::string_view program, const Services& services) {
+    if (const ServiceSpec* const sole = sole_service(program, services))
+        return help_of_sole(program, *sole);
     std::string text = fmt::format(
         "Usage:\n"
         "  {0} [-c FILE] [-F] [-t|-T] [-q] [-o KEY=VALUE]...\n"

@@ -16,6 +16,7 @@
 #include "shared/did_you_mean.hpp"
 #include "shared/exit_code.hpp"
 #include "shared/result.hpp"
+#include "shared/sole_service.hpp"
 
 namespace preforkd {
 namespace {
@@ -109,7 +110,7 @@ path default_runtime_dir(const LoadRequest& request) {
 
 void decide_paths(Config& config, const LoadRequest& request) {
     if (config.runtime_dir.empty()) config.runtime_dir = default_runtime_dir(request);
-    if (config.standalone())
+    if (!request.command_line.service.empty())
         config.lock_file.clear();
     else if (config.lock_file.empty())
         config.lock_file = config.runtime_dir / (request.program + ".pid");
@@ -158,8 +159,12 @@ void throw_exception_from_error(const Faults& faults, const boost::source_locati
 path config_file_of(const LoadRequest& request) {
     const CommandLine& command_line = request.command_line;
     if (!command_line.service.empty()) return {};
-    if (command_line.file.empty()) return fmt::format("/etc/preforkd/{}.conf", request.program);
-    return absolute_path(command_line.file, request.working_folder);
+    if (!command_line.file.empty()) return absolute_path(command_line.file, request.working_folder);
+    path usual = fmt::format("/etc/preforkd/{}.conf", request.program);
+    std::error_code unknown;
+    const bool may_do_without = sole_service(request.program, request.services) != nullptr;
+    if (may_do_without && !std::filesystem::exists(usual, unknown) && !unknown) return {};
+    return usual;
 }
 
 LoadResult load_config(const LoadRequest& request) {
@@ -181,14 +186,19 @@ LoadResult load_config(const LoadRequest& request) {
     if (!faults.empty()) return faults;
 
     std::vector<Section> sections;
-    if (file.empty()) {
+    const ServiceSpec* const sole = sole_service(request.program, request.services);
+    if (file.empty() && sole) {
+        sections = {{Section::Kind::global, {}, {"command line", 0}, {}}};
+    } else if (file.empty()) {
         sections = sections_of(request.command_line, request.services);
     } else {
         const std::string text = read_config_file(file, request.effective_uid, faults);
         if (!faults.empty()) return faults;
         sections = split_sections(text, file.string(), faults);
     }
+    if (sole) add_sole_listener(sections, *sole);
     apply_overrides(sections, request.command_line, faults);
+    if (sole) move_to_sole_listener(sections, *sole);
     if (sections.size() == 1)
         faults.push_back({{file.string(), 0},
                           {},

@@ -46,7 +46,8 @@ using LoadResult = boost::system::result<Config, Faults>;
 [[noreturn]] void throw_exception_from_error(const Faults& faults,
                                              const boost::source_location& where);
 
-/// The file that is read: -c FILE, else /etc/preforkd/PROGRAM.conf. Empty for SERVICE ADDRESS.
+/// The file that is read: -c FILE, else /etc/preforkd/PROGRAM.conf. Empty for SERVICE ADDRESS, and
+/// when a program that serves one service alone has no such file.
 [[nodiscard]] std::filesystem::path config_file_of(const LoadRequest& request);
 
 /// Reads the file (or SERVICE ADDRESS) and -o, and checks everything that can be checked without

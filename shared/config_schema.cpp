@@ -56,6 +56,13 @@ const std::vector<KeySpec> the_global_keys = {
     Key<FileMode>{.name = "umask", .field = &Config::umask, .def = {0027},
                   .reload = Reload::restart,
                   .doc = "The permission bits that new files never get."},
+    Key<DaemonMode>{.name = "daemon", .field = &Config::daemon, .def = DaemonMode::automatic,
+                    .choices = {{"auto", DaemonMode::automatic}, {"yes", DaemonMode::yes},
+                                {"no", DaemonMode::no}},
+                    .reload = Reload::restart,
+                    .doc = "Whether the server goes to the background. With auto, preforkd does "
+                           "and bbserve does not. -F, being process 1 and NOTIFY_SOCKET keep it in "
+                           "the foreground in any case."},
     Key<LogTarget>{.name = "error_log", .field = &Config::error_log,
                    .kinds = {Kind::automatic, Kind::standard_error, Kind::syslog, Kind::file},
                    .doc = "Where events and errors are logged. "

@@ -26,6 +26,7 @@ struct ServiceSpec {
     std::string sample_address{};      ///< what the sample file listens on, such as *:80
     std::vector<Metric> metrics{};     ///< at most most_metrics (scoreboard.hpp)
     bool reads_scoreboard = false;     ///< its workers get the pages of all others, to read
+    std::vector<std::string> programs{};  ///< started by one of these names, it is served alone
 };
 
 /// Where something was said: a file's line, or (line 0) "-o KEY" and the like.

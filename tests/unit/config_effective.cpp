@@ -69,6 +69,7 @@ class Generator {
             {"lock_file", {"a", "/b/c", "./d//e", ""}},
             {"runtime_dir", {"r", "/s/../t", ""}},
             {"umask", {"0", "777", "022"}},
+            {"daemon", {"auto", "yes", "no"}},
             {"error_log", {"auto", "stderr", "syslog", "./off", "x/y z"}},
             {"output_log", {"auto", "stderr", "off", "/o"}},
             {"access_log", {"off", "a.log"}},
@@ -117,6 +118,7 @@ BOOST_AUTO_TEST_CASE(the_effective_text_says_every_key) {
                    "lock_file       = /tmp/served-1000/served.pid\n"
                    "runtime_dir     = /tmp/served-1000\n"
                    "umask           = 0027\n"
+                   "daemon          = auto\n"
                    "error_log       = auto\n"
                    "output_log      = auto\n"
                    "access_log      = off\n"
@@ -200,9 +202,9 @@ BOOST_AUTO_TEST_CASE(configurations_that_differ_are_not_equal) {
     const std::string text = "[listen.a]\naddress = :80\nservice = web\nroot = /x\n";
     const Config config = loaded(load_text(folder, text));
     for (const std::string line :
-         {"workers=3", "user=preforkd", "umask=0", "error_log=syslog", "log_level=debug",
-          "drain_timeout=31s", "listen.a.workers=1", "listen.a.backlog=1", "listen.a.address=:81",
-          "listen.a.root=/y", "listen.a.title=t", "listen.a.service=echo"})
+         {"workers=3", "user=preforkd", "umask=0", "daemon=yes", "error_log=syslog",
+          "log_level=debug", "drain_timeout=31s", "listen.a.workers=1", "listen.a.backlog=1",
+          "listen.a.address=:81", "listen.a.root=/y", "listen.a.title=t", "listen.a.service=echo"})
         if (const LoadResult other = load_text(folder, text, {"-o", line}))
             BOOST_TEST((*other != config), line);
         else

@@ -29,12 +29,16 @@ struct ServiceType : ServiceSpec {
 ///     static constexpr bool client_speaks_first = true;  // accept once the first bytes are there
 ///     static constexpr const char* doc = "...";          // a sentence for --help
 ///     static constexpr const char* sample_address = "*:80";
+///     static constexpr const char* programs[] = {"hellod"};  // so called, a program serves only
+///     it
 template <class T>
 [[nodiscard]] ServiceType service(std::string name) {
     ServiceType type;
     type.name = std::move(name);
     if constexpr (requires { T::doc; }) type.doc = T::doc;
     if constexpr (requires { T::sample_address; }) type.sample_address = T::sample_address;
+    if constexpr (requires { T::programs; })
+        type.programs.assign(std::begin(T::programs), std::end(T::programs));
     if constexpr (requires { T::client_speaks_first; })
         type.client_speaks_first = T::client_speaks_first;
     type.make = [] { return std::make_unique<T>(); };
