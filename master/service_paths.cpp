@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <utility>
 
 #include "shared/result.hpp"
 
@@ -49,6 +51,14 @@ Problem regular_file_problem(const UniqueFd& file, bool is_data, uid_t owner) {
     return {};
 }
 
+/// So that a loss of power can't take the new file's name away. Best effort: not every file system
+/// can.
+void sync_folder_of(const std::string& path) {
+    const auto folder = std::filesystem::path(path).parent_path();
+    const UniqueFd opened(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (opened.is_open()) ::fsync(opened.get());
+}
+
 UniqueFd make_data_file(const std::string& path, DataOwner owner) {
     UniqueFd file(
         ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, data_file_mode));
@@ -58,6 +68,7 @@ UniqueFd make_data_file(const std::string& path, DataOwner owner) {
         errno = error;
         return {};
     }
+    if (file.is_open()) sync_folder_of(path);
     return file;
 }
 
@@ -113,6 +124,13 @@ Problem open_one(const std::string& path, Opens kind, const std::optional<DataOw
     return regular_file_problem(opened, kind == Opens::data_file && owner, data_owner);
 }
 
+/// What there is to open for one key: the names under which a worker finds it, and where it is.
+std::vector<std::pair<std::string, std::string>> parts_of(const KeySpec& key,
+                                                          const std::string& path) {
+    if (key.opens != Opens::data_with_lock) return {{key.name, path}};
+    return {{key.name, path}, {key.name + "-lock", path + "-lock"}};
+}
+
 const ServiceSpec* find_service(const std::vector<ServiceSpec>& services, const std::string& name) {
     const auto found = std::find_if(services.begin(), services.end(),
                                     [&](const ServiceSpec& spec) { return spec.name == name; });
@@ -134,16 +152,20 @@ std::vector<OpenedPath> open_service_paths(const Config& config,
             if (key.opens == Opens::nothing || setting == nullptr || setting->values.empty() ||
                 setting->values.front().empty())
                 continue;
-            const std::string& path = setting->values.front();
-            OpenedPath opened{index, key.name, {}};
             const Origin origin = setting->origins.empty() ? Origin{} : setting->origins.front();
-            const Problem problem = open_one(path, key.opens, owner, opened.descriptor);
-            if (problem.what.empty())
-                paths.push_back(std::move(opened));
-            else
+            const Opens kind = key.opens == Opens::data_with_lock ? Opens::data_file : key.opens;
+            for (const auto& [name, path] : parts_of(key, setting->values.front())) {
+                OpenedPath opened{index, name, {}};
+                const Problem problem = open_one(path, kind, owner, opened.descriptor);
+                if (problem.what.empty()) {
+                    paths.push_back(std::move(opened));
+                    continue;
+                }
                 faults.push_back({origin, "listen." + section.name,
                                   fmt::format("{} '{}': {}", key.name, path, problem.what),
                                   problem.hint});
+                break;
+            }
         }
     }
     return paths;

@@ -40,6 +40,7 @@ enum class Opens {
     folder,     ///< O_PATH | O_DIRECTORY
     file,       ///< read only
     data_file,  ///< read and write; if missing, created O_EXCL | O_NOFOLLOW for the worker's user
+    data_with_lock,  ///< the same, and so PATH-lock beside it, as "KEY-lock"
 };
 
 /// A member of some struct, whose type only the declaration knows.
