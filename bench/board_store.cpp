@@ -117,7 +117,9 @@ std::uint64_t write_as_worker(const std::string& path, int clients, double durat
     const Logger logger(2, LogStyle::plain, LogLevel::warning, "bench");
     std::uint64_t count = 0;
     int waiting = clients;
-    Writer writer(store, {}, logger);
+    Writer writer(store, {},
+                  [&logger](LogLevel level, const std::string& line) { logger.log(level, line); });
+    writer.start();
     const auto start = Time::now();
     std::vector<std::shared_ptr<WriteJob>> jobs;
     for (int i = 0; i < clients; ++i) {

@@ -1,5 +1,6 @@
 """The bulletin board against Redis: the nearest thing that people know."""
 import os
+import shutil
 import socket
 import subprocess
 import time
@@ -42,7 +43,7 @@ def fill_board(bench, count):
     if os.path.exists(board):
         return board
     with open(text, "w", encoding="ascii") as file:
-        for n in range(1, count + 1):
+        for n in range(count + 1):  # the client counts from 1
             file.write(f"{n}/nobody/{MESSAGE}\n")
     control = bench.fleet.programs.path("preforkd").replace("preforkd", "preforkctl")
     done = subprocess.run([control, "board", "import", board], stdin=open(text, "rb"), capture_output=True, text=True,
@@ -50,6 +51,9 @@ def fill_board(bench, count):
     if done.returncode != 0:
         raise ServerError(f"preforkctl board import: {done.stderr.strip()}")
     os.unlink(text)
+    if os.geteuid() == 0:  # they must belong to the workers' user
+        for path in (board, board + "-lock"):
+            shutil.chown(path, "nobody", "nogroup")
     return board
 
 

@@ -2,14 +2,17 @@
 # is what a program needs to become one.
 include(CMakePackageConfigHelpers)
 
-install(TARGETS preforkd_program
+install(TARGETS preforkd_program preforkctl
   RUNTIME DESTINATION ${CMAKE_INSTALL_SBINDIR} COMPONENT preforkd)
+foreach(name IN LISTS preforkd_second_names)
+  install(FILES ${PROJECT_BINARY_DIR}/${name} DESTINATION ${CMAKE_INSTALL_SBINDIR} COMPONENT preforkd)
+endforeach()
 file(GLOB manuals_5 CONFIGURE_DEPENDS conf/man/*.5)
 file(GLOB manuals_8 CONFIGURE_DEPENDS conf/man/*.8)
 install(FILES ${manuals_5} DESTINATION ${CMAKE_INSTALL_MANDIR}/man5 COMPONENT preforkd)
 install(FILES ${manuals_8} DESTINATION ${CMAKE_INSTALL_MANDIR}/man8 COMPONENT preforkd)
 # The sample lies beside the documents: an installation must not overwrite what an administrator wrote.
-install(FILES README.md LICENSE conf/preforkd.conf
+install(FILES README.md LICENSE conf/preforkd.conf conf/bb.conf
   DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT preforkd)
 
 # Public headers find those of shared/ beside themselves, as "shared/...", and these find each other

@@ -36,8 +36,12 @@ Client::Client(const std::string& address) {
 }
 
 void Client::send(std::string_view bytes) {
-    BOOST_REQUIRE(::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) ==
-                  static_cast<ssize_t>(bytes.size()));
+    BOOST_REQUIRE(try_send(bytes));
+}
+
+bool Client::try_send(std::string_view bytes) {
+    return ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) ==
+           static_cast<ssize_t>(bytes.size());
 }
 
 bool Client::receive_more() {
@@ -52,9 +56,15 @@ bool Client::receive_more() {
 }
 
 std::string Client::receive_line() {
+    auto line = try_receive_line();
+    BOOST_REQUIRE_MESSAGE(line, "connection ended after '" << received_ << "'");
+    return std::move(*line);
+}
+
+std::optional<std::string> Client::try_receive_line() {
     std::size_t end = 0;
     while ((end = received_.find('\n')) == std::string::npos)
-        BOOST_REQUIRE_MESSAGE(receive_more(), "connection ended after '" << received_ << "'");
+        if (!receive_more()) return std::nullopt;
     std::string line = received_.substr(0, end);
     received_.erase(0, end + 1);
     return line;

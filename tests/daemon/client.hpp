@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -14,8 +15,12 @@ class Client {
     explicit Client(const std::string& address);
 
     void send(std::string_view bytes);
+    /// The same; false when the connection is broken.
+    bool try_send(std::string_view bytes);
     /// The next line, without its LF. Fails the test when the connection ends before.
     std::string receive_line();
+    /// The same, or nothing when the connection ends before.
+    std::optional<std::string> try_receive_line();
     /// Exactly so many bytes.
     std::string receive(std::size_t size);
     /// Waits for the end of what the server sends; what came before it.

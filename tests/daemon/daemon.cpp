@@ -75,7 +75,7 @@ void Daemon::configure(const std::string& keys, const std::string& sections) {
 Command Daemon::command(bool with_notify_socket) const {
     Command command;
     if (setup_.probe) command.program = "/proc/self/exe";
-    command.arguments = {setup_.probe ? probe_program : "preforkd", "-c", config_file()};
+    command.arguments = {setup_.probe ? probe_program : setup_.name, "-c", config_file()};
     command.arguments.insert(command.arguments.end(), setup_.arguments.begin(),
                              setup_.arguments.end());
     command.environment = sanitizer_options();

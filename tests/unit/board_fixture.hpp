@@ -14,7 +14,9 @@
 #include <optional>
 #include <string>
 
+#include "shared/log.hpp"
 #include "shared/unique_fd.hpp"
+#include "worker/services/board_report.hpp"
 #include "worker/services/board_store.hpp"
 
 // What the board's tests share: a folder that goes away, processes of their own, a little storage.
@@ -106,6 +108,11 @@ inline StoreOptions new_board() {
     StoreOptions options;
     options.create = true;
     return options;
+}
+
+/// Into `logger`, which outlives it.
+inline Report report_to(const Logger& logger) {
+    return [&logger](LogLevel level, const std::string& text) { logger.log(level, text); };
 }
 
 /// Commits one message and returns its number; none when anything failed.

@@ -39,6 +39,7 @@ class Lanes {
         : store_(path, {}), writer_number_(writer), out_(acknowledgements) {}
 
     void run() {
+        writer_.start();
         for (int lane = 0; lane < lanes; ++lane) submit(lane, 0, {});
         for (;;) {
             pollfd readable{.fd = writer_.descriptor(), .events = POLLIN, .revents = 0};
@@ -68,7 +69,7 @@ class Lanes {
     int writer_number_;
     int out_;
     Logger logger_{2, LogStyle::plain, LogLevel::error, "storm"};
-    Writer writer_{store_, {}, logger_};
+    Writer writer_{store_, {}, report_to(logger_)};
 };
 
 class Storm {

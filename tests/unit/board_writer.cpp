@@ -34,7 +34,8 @@ struct Board {
     Folder folder;
     Store store{folder / "bb", new_board()};
     Pipe log;
-    Logger logger{log.write_end.get(), LogStyle::plain, LogLevel::info, "test"};
+    Logger log_lines{log.write_end.get(), LogStyle::plain, LogLevel::info, "test"};
+    Report logger = report_to(log_lines);
     int done = 0;
 
     [[nodiscard]] std::uint64_t transactions() {
@@ -95,6 +96,7 @@ BOOST_FIXTURE_TEST_SUITE(board_writer, Board)
 
 BOOST_AUTO_TEST_CASE(a_job_is_written_in_its_order_and_tells_the_numbers) {
     Writer writer(store, {}, logger);
+    writer.start();
     const auto job =
         job_of({append("ann/a"), append("ann/b"), replace(0, "bob/c"), append("ann/d")});
     submit(writer, job);
@@ -112,6 +114,7 @@ BOOST_AUTO_TEST_CASE(a_job_is_written_in_its_order_and_tells_the_numbers) {
 BOOST_AUTO_TEST_CASE(what_gathers_while_another_worker_has_its_turn_is_one_transaction) {
     Turn turn(folder / "bb");
     Writer writer(store, {}, logger);
+    writer.start();
     const auto before = transactions();
     std::vector<std::shared_ptr<WriteJob>> jobs;
     for (int i = 0; i < 100; ++i) {
@@ -126,6 +129,7 @@ BOOST_AUTO_TEST_CASE(what_gathers_while_another_worker_has_its_turn_is_one_trans
 
 BOOST_AUTO_TEST_CASE(replacing_one_message_many_times_keeps_the_last) {
     Writer writer(store, {}, logger);
+    writer.start();
     const auto job = job_of({append("ann/0")});
     for (int i = 1; i <= 20; ++i)
         job->requests.push_back(replace(0, fmt::format("ann/{}{}", i, std::string(3000, 'x'))));
@@ -138,6 +142,7 @@ BOOST_AUTO_TEST_CASE(replacing_one_message_many_times_keeps_the_last) {
 
 BOOST_AUTO_TEST_CASE(a_message_that_is_not_there_spoils_nothing_but_its_own_request) {
     Writer writer(store, {}, logger);
+    writer.start();
     const auto job = job_of({append("ann/a"), replace(7, "ann/b"), append("ann/c")});
     const auto only_bad = job_of({replace(7, "ann/b")});
     submit(writer, job);
@@ -154,6 +159,7 @@ BOOST_AUTO_TEST_CASE(a_job_of_more_than_one_batch_is_written_whole) {
     options.durable = false;
     Store lazy(folder / "lazy", options);
     Writer writer(lazy, {.mode = SyncPolicy::Mode::off}, logger);
+    writer.start();
     const auto job = job_of({});
     for (int i = 0; i < 20'000; ++i) job->requests.push_back(append(fmt::format("ann/{}", i)));
     submit(writer, job);
@@ -164,6 +170,7 @@ BOOST_AUTO_TEST_CASE(a_job_of_more_than_one_batch_is_written_whole) {
 
 BOOST_AUTO_TEST_CASE(an_empty_job_is_done_as_well) {
     Writer writer(store, {}, logger);
+    writer.start();
     submit(writer, job_of({}));
     wait_for(writer, 1);
     BOOST_TEST(count(store) == 0u);
@@ -172,6 +179,7 @@ BOOST_AUTO_TEST_CASE(an_empty_job_is_done_as_well) {
 BOOST_AUTO_TEST_CASE(what_was_submitted_is_written_before_the_writer_ends) {
     {
         Writer writer(store, {}, logger);
+        writer.start();
         for (int i = 0; i < 50; ++i) submit(writer, job_of({append("ann/x")}));
     }
     BOOST_TEST(count(store) == 50u);
@@ -183,6 +191,7 @@ BOOST_AUTO_TEST_CASE(a_full_board_refuses_and_says_so_in_the_log_once) {
     options.map_size = 1 << 18;
     Store small(folder / "small", options);
     Writer writer(small, {}, logger);
+    writer.start();
     std::vector<std::shared_ptr<WriteJob>> jobs;
     for (int i = 0; i < 100; ++i) {
         jobs.push_back(job_of({append("ann/" + std::string(8000, 'x'))}));
@@ -208,6 +217,7 @@ BOOST_AUTO_TEST_CASE(a_board_that_can_only_be_read_refuses_every_message) {
         options.read_only = true;
         Store reading(folder / "bb", options);
         Writer writer(reading, {}, logger);
+        writer.start();
         const auto job = job_of({append("ann/a"), replace(0, "ann/b")});
         submit(writer, job);
         wait_for(writer, 1);

@@ -10,7 +10,7 @@ namespace preforkd {
 /// in the process that a person starts, and a worker in those that the master makes.
 int run(int argc, char** argv, std::vector<ServiceType> services);
 
-/// The services that preforkd itself offers: http and echo.
+/// The services that preforkd itself offers: http, board and echo.
 [[nodiscard]] std::vector<ServiceType> builtin_services();
 
 }  // namespace preforkd

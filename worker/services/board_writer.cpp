@@ -41,13 +41,17 @@ bool concerns_one_message(const error_code& error) noexcept {
 
 }  // namespace
 
-Writer::Writer(Store& store, SyncPolicy policy, const Logger& logger)
+Writer::Writer(Store& store, SyncPolicy policy, Report report, TurnLimit* limit)
     : store_(store),
       policy_(policy),
-      logger_(logger),
+      report_(std::move(report)),
+      limit_(limit),
       wake_loop_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
     if (!wake_loop_.is_open())
         throw StartupError(exit_failure, fmt::format("eventfd: {}", last_error().message()));
+}
+
+void Writer::start() {
     const SignalsBlocked blocked;
     try {
         thread_ = std::thread([this] { run(); });
@@ -55,7 +59,6 @@ Writer::Writer(Store& store, SyncPolicy policy, const Logger& logger)
         throw StartupError(exit_failure,
                            fmt::format("can't start the board's writing thread: {}", error.what()));
     }
-    ::pthread_setname_np(thread_.native_handle(), "board-writer");
 }
 
 Writer::~Writer() {
@@ -64,7 +67,8 @@ Writer::~Writer() {
         is_stopping_ = true;
     }
     wake_writer_.notify_one();
-    thread_.join();
+    if (limit_ != nullptr) limit_->lift();
+    if (thread_.joinable()) thread_.join();
 }
 
 void Writer::submit(std::shared_ptr<WriteJob> job) {
@@ -90,27 +94,35 @@ void Writer::deliver() {
         cause = cause_;
     }
     const bool is_final = is_fatal(outcome) || outcome == StoreError::sync_failed;
-    if (outcome != reported_ && (is_final || Clock::now() >= quiet_until_)) report(outcome, cause);
+    if (outcome != reported_ && (is_final || Clock::now() >= quiet_until_))
+        report_change(outcome, cause);
     for (const auto& job : done)
         if (job->on_done) job->on_done();
 }
 
-void Writer::report(error_code outcome, error_code cause) {
+void Writer::report_change(error_code outcome, error_code cause) {
     reported_ = outcome;
     quiet_until_ = Clock::now() + quiet_time;  // a nearly full disk refuses one and takes the next
-    if (!outcome) return logger_.notice("the board is written again");
+    if (!outcome) return report_(LogLevel::notice, "the board is written again");
     const auto& reason = cause ? cause : outcome;
-    logger_.error("the board can't be written", {{"reason", reason.message()}});
+    report_(LogLevel::error, "the board can't be written: " + reason.message());
     if (is_fatal(outcome)) std::abort();
     if (outcome == StoreError::sync_failed)
-        logger_.error(
-            "no message is written any more: what the disk lost may be more than it says; "
-            "check the disk and the board, then reload");
+        report_(LogLevel::error,
+                "no message is written any more: what the disk lost may be more than it says; "
+                "check the disk and the board, then reload");
 }
 
 void Writer::run() {
-    while (wait_for_work()) write_batch();
+    ::pthread_setname_np(::pthread_self(), "board-writer");
+    while (wait_for_work()) take_turn();
     if (sync_at_) sync_now();
+}
+
+void Writer::take_turn() {
+    if (limit_ != nullptr) limit_->begin();
+    write_batch();
+    if (limit_ != nullptr) limit_->end();
 }
 
 // Until there is something to write, or to sync; false when it is time to leave.

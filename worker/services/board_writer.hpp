@@ -11,11 +11,12 @@
 #include <thread>
 #include <vector>
 
-#include "shared/log.hpp"
 #include "shared/result.hpp"
 #include "shared/types.hpp"
 #include "shared/unique_fd.hpp"
+#include "worker/services/board_report.hpp"
 #include "worker/services/board_store.hpp"
+#include "worker/services/board_turn_limit.hpp"
 
 namespace preforkd::worker::board {
 
@@ -50,9 +51,12 @@ struct WriteJob {
 /// transaction and one sync. All functions are for the loop's thread.
 class Writer {
   public:
-    /// Starts the thread, in which all signals are blocked. `store` and `logger` outlive the
-    /// writer. Throws StartupError.
-    Writer(Store& store, SyncPolicy policy, const Logger& logger);
+    /// `store`, and `limit` if there is one, outlive the writer. Throws StartupError.
+    Writer(Store& store, SyncPolicy policy, Report report, TurnLimit* limit = nullptr);
+
+    /// Starts the thread, in which all signals are blocked. Before it nothing is written. Throws
+    /// StartupError.
+    void start();
 
     /// Writes what was submitted and waits for the disk; nothing is delivered any more.
     ~Writer();
@@ -73,17 +77,19 @@ class Writer {
 
     void run();
     [[nodiscard]] bool wait_for_work();
+    void take_turn();
     void write_batch();
     [[nodiscard]] error_code apply(Transaction& transaction, std::vector<WriteRequest*>& batch);
     void fail_all(error_code error);
     void after_commit();
     void sync_now();
     void finish(error_code outcome);
-    void report(error_code outcome, error_code cause);
+    void report_change(error_code outcome, error_code cause);
 
     Store& store_;
     const SyncPolicy policy_;
-    const Logger& logger_;
+    const Report report_;
+    TurnLimit* const limit_;
     UniqueFd wake_loop_;
 
     // Of the writing thread.
