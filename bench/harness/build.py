@@ -11,9 +11,13 @@ TARGETS = {"preforkd": "preforkd_program"}
 
 
 def complete(programs):
-    """Builds what is missing below the build folder, if that folder has been configured."""
+    """Builds what is missing below the build folder, if that folder has been configured. Without the daemon
+    and the load client nothing can be measured; cases that need one of the others leave it out."""
     missing = programs.missing()
     if not missing:
+        return
+    if not os.path.exists(os.path.join(programs.build, "Makefile")) and not {"preforkd", "load"} & set(missing):
+        print(f"bench/run: not built: {', '.join(missing)}", flush=True)
         return
     if not os.path.exists(os.path.join(programs.build, "CMakeCache.txt")):
         raise BuildError(f"{programs.build} has no build in it; run 'sh conf/setup test' once, or name the folder with "
