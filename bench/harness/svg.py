@@ -14,6 +14,8 @@ FAILURE = {"refused": "#7a0000", "reset": "#d0271d", "end_of_stream": "#e8710a",
 
 def draw(plot):
     """The picture of a results.Plot."""
+    if not (plot.arguments.get("rows") or any(plot.arguments.get("series", {}).values())):
+        return canvas(plot.arguments["title"], 80, [text(16, 56, "nothing was measured")])
     return {"bars": bars, "lines": lines, "storm": storm}[plot.kind](**plot.arguments)
 
 
