@@ -66,6 +66,11 @@ std::pair<std::string, std::string> explain(const Address& address, const error_
                     "see `ip address`, or listen on * for all of them"};
         case EAFNOSUPPORT:
             return {"IPv6 is switched off in this kernel", "remove the address"};
+        case ENOPROTOOPT:
+        case ENOMEM:
+            return {error.message(),
+                    "if this kernel can't steer clients (SO_ATTACH_REUSEPORT_CBPF), "
+                    "set accept = shared"};
         case EMFILE:
             return {error.message(), "raise the limit (ulimit -n, LimitNOFILE=)"};
         default:
