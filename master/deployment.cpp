@@ -66,7 +66,13 @@ error_code hand_over(const Deployment& deployment, const UniqueFd& channel,
     to_worker.send(MessageKind::error_log, deployment.logs.error, {}, style);
     if (deployment.logs.access.is_open())
         to_worker.send(MessageKind::access_log, deployment.logs.access);
-    to_worker.send(MessageKind::start, UniqueFd());
+    return to_worker.error();
+}
+
+error_code send_to_worker(const UniqueFd& channel, MessageKind kind, const UniqueFd& descriptor,
+                          std::uint32_t number) {
+    Sender to_worker(channel);
+    to_worker.send(kind, descriptor, {}, number);
     return to_worker.error();
 }
 

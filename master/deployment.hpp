@@ -7,6 +7,7 @@
 #include "master/listeners.hpp"
 #include "master/log_files.hpp"
 #include "master/service_paths.hpp"
+#include "shared/channel.hpp"
 #include "shared/config.hpp"
 #include "shared/result.hpp"
 #include "shared/types.hpp"
@@ -40,9 +41,14 @@ struct WorkerName {
     std::string text;  ///< `web/0`
 };
 
-/// Hands a new worker what it needs and tells it to start. Requires: its places exist.
+/// Hands a new worker what it needs before it can be told to start. Requires: its places exist.
 /// Errors: EAGAIN, EPIPE  the worker is gone or doesn't read.
 error_code hand_over(const Deployment& deployment, const UniqueFd& channel, const WorkerName& name);
+
+/// A message that carries nothing but its kind, a descriptor if there is one, and a number.
+/// Errors: as hand_over().
+error_code send_to_worker(const UniqueFd& channel, MessageKind kind,
+                          const UniqueFd& descriptor = UniqueFd(), std::uint32_t number = 0);
 
 /// Hands a running worker the logs that were opened anew. Errors: as hand_over().
 error_code hand_over_logs(const LogFiles& logs, const UniqueFd& channel);

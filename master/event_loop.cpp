@@ -52,8 +52,23 @@ EventLoop::EventLoop(std::initializer_list<int> signals)
 }
 
 void EventLoop::watch(const UniqueFd& fd, std::function<void()> on_readable) {
+    add(fd, EPOLLIN, std::move(on_readable));
+}
+
+void EventLoop::watch_once(const UniqueFd& fd, std::function<void()> on_readable) {
+    add(fd, EPOLLIN | EPOLLONESHOT, std::move(on_readable));
+}
+
+void EventLoop::watch_again(const UniqueFd& fd) noexcept {
     epoll_event interest{};
-    interest.events = EPOLLIN;
+    interest.events = EPOLLIN | EPOLLONESHOT;
+    interest.data.fd = fd.get();
+    ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd.get(), &interest);
+}
+
+void EventLoop::add(const UniqueFd& fd, std::uint32_t events, std::function<void()> on_readable) {
+    epoll_event interest{};
+    interest.events = events;
     interest.data.fd = fd.get();
     checked(::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd.get(), &interest), "epoll_ctl");
     watched_[fd.get()] = std::move(on_readable);

@@ -28,6 +28,10 @@ class EventLoop {
     /// Calls `on_readable` whenever `fd` can be read or has closed, until forget(). Throws
     /// system_error.
     void watch(const UniqueFd& fd, std::function<void()> on_readable);
+    /// The same for what others could make readable for ever: calls once, and not again before
+    /// watch_again(). Source: epoll_ctl(2), EPOLLONESHOT.
+    void watch_once(const UniqueFd& fd, std::function<void()> on_readable);
+    void watch_again(const UniqueFd& fd) noexcept;
     void forget(const UniqueFd& fd) noexcept;
 
     /// Nothing means never. A deadline that has passed comes at the next turn.
@@ -38,6 +42,7 @@ class EventLoop {
     void stop() noexcept { stopped_ = true; }
 
   private:
+    void add(const UniqueFd& fd, std::uint32_t events, std::function<void()> on_readable);
     void dispatch(int fd);
     void take_signals();
 

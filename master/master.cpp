@@ -32,6 +32,23 @@ std::uint64_t monotonic_microseconds() {
             .count());
 }
 
+ServerState server_state(Phase phase) {
+    switch (phase) {
+        case Phase::created:
+        case Phase::starting:
+            return ServerState::starting;
+        case Phase::running:
+            return ServerState::serving;
+        case Phase::loading:
+        case Phase::reloading:
+            return ServerState::reloading;
+        case Phase::stopping:
+        case Phase::exited:
+            break;
+    }
+    return ServerState::stopping;
+}
+
 /// A text of several lines, as a log or STATUS= can hold it.
 std::string on_one_line(std::string text) {
     while (!text.empty() && text.back() == '\n') text.pop_back();
@@ -47,6 +64,7 @@ Master::Master(MasterParts parts, StartupPipe& startup)
       log_(parts_.deployment.logs.error.get(), parts_.deployment.logs.error_style,
            parts_.deployment.config.log_level, parts_.deployment.config.program),
       loop_({SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGCHLD, SIGTTIN, SIGTTOU}),
+      scoreboard_(parts_.deployment.config.program),
       listening_(workers_, log_) {
     listening_.on_misbehaviour = [this](Pid pid) { handle(event::WorkerMisbehaved{pid}); };
     loop_.on_signal = [this](int signal) { on_signal(signal); };
@@ -81,6 +99,8 @@ void Master::handle(Event event) {
     }
     handling_ = false;
     announce_when_alone();
+    scoreboard_.publish(server_state(supervisor_.phase()), supervisor_.generation(),
+                        supervisor_.workers());
     publish_status();
     arm_timer();
 }
@@ -90,6 +110,7 @@ void Master::on_signal(int signal) {
         case SIGCHLD:
             return on_child_ended();
         case SIGHUP:
+            scoreboard_.count_order();
             return handle(event::HupReceived{});
         case SIGTERM:
             return handle(event::TermReceived{});
@@ -109,6 +130,7 @@ void Master::on_signal(int signal) {
 
 void Master::on_child_ended() {
     for (const ExitedProcess& exited : workers_.reap()) on_exited(exited);
+    on_stopped_or_continued();
     if (const unsigned orphans = workers_.reap_orphans(); orphans > 0)
         log_.debug("orphans reaped", {{"count", orphans}});
 }
@@ -127,7 +149,11 @@ void Master::on_exited(const ExitedProcess& exited) {
               {"uptime", uptime_of(*worker)}});
     if (!worker->ready && last_trouble_.empty())
         last_trouble_ = fmt::format("it died before it was ready: {}", how);
+    const ExitKind kind = judge(exited, *worker);
+    if (kind == ExitKind::crashed) log_requests_in_flight(*worker);
+    scoreboard_.fold(exited.pid.value, worker->page, kind);
     loop_.forget(worker->process.channel);
+    loop_.forget(worker->hang_timer);
     workers_.remove(exited.pid);
     listening_.on_exited(exited.pid);
     handle(event::WorkerExited{exited.pid});
@@ -163,7 +189,10 @@ void Master::on_message(WorkerProcess& worker, const Message& message) {
                                        {"worker", pid.value},
                                        {"generation", worker.generation.value},
                                        {"after", uptime_of(worker)}});
+            on_counting(worker);
             return handle(event::WorkerReady{pid});
+        case MessageKind::recycle:
+            return on_recycle(worker, message.get_text());
         case MessageKind::stopped:
             listening_.on_stopped(worker, message.section);
             announce_when_alone();
@@ -199,6 +228,7 @@ void Master::on_deadline() {
         watchdog_due_ = Clock::now() + *parts_.watchdog / 2;
     }
     listening_.look();
+    look_at_stale_workers();
     handle(event::TimePassed{});
 }
 
@@ -252,8 +282,11 @@ void Master::enlist(SpawnedWorker process, const action::Spawn& spawn) {
     for (Place& place : places_of(deployment, name.pool, name.slot))
         worker.places.push_back({std::move(place)});
     loop_.watch(worker.process.channel, [this, pid] { on_message(pid); });
+    watch_over(worker);
     handle(event::WorkerSpawned{spawn.slot, spawn.generation, pid});
-    const error_code error = hand_over(deployment, worker.process.channel, name);
+    error_code error = hand_over(deployment, worker.process.channel, name);
+    if (!error) error = hand_over_scoreboard(worker);
+    if (!error) error = send_to_worker(worker.process.channel, MessageKind::start);
     // EPIPE: it has died already, and SIGCHLD will tell.
     if (error && error.value() != EPIPE) handle(event::WorkerMisbehaved{pid});
 }
@@ -269,8 +302,9 @@ void Master::perform(const action::Drain& drain) {
 }
 
 void Master::perform(const action::Kill& kill) {
-    const WorkerProcess* const worker = workers_.find(kill.pid);
+    WorkerProcess* const worker = workers_.find(kill.pid);
     if (worker == nullptr) return;
+    worker->doom = kill.reason == Reason::hung ? ExitKind::hung : ExitKind::killed;
     if (last_trouble_.empty()) last_trouble_ = to_string(kill.reason);
     const bool is_expected = kill.reason == Reason::unwanted || kill.reason == Reason::stopped;
     log_.log(is_expected ? LogLevel::info : LogLevel::error, "worker is killed",
@@ -278,6 +312,7 @@ void Master::perform(const action::Kill& kill) {
               {"worker", kill.pid.value},
               {"signal", kill.signal},
               {"why", to_string(kill.reason)}});
+    if (kill.signal == SIGABRT) log_hang(*worker);
     (void)send_signal(worker->process.pidfd, kill.signal);
 }
 
@@ -287,6 +322,7 @@ void Master::perform(const action::LoadConfig& load) {
     // The time must lie after the signal's: systemd.service(5), Type=notify-reload.
     parts_.notifier.send(fmt::format("RELOADING=1\nMONOTONIC_USEC={}", monotonic_microseconds()));
     last_trouble_.clear();
+    orders_taken_ = scoreboard_.orders();
     try {
         Deployment incoming = parts_.load(in_service());
         const Policy policy = policy_of(incoming.config, pools_);
@@ -313,15 +349,15 @@ void Master::announce_when_alone() {
 void Master::announce_reload() {
     if (!std::exchange(verdict_due_, std::nullopt)) return;
     const Generation generation = deployments_.rbegin()->first;
-    verdict_ = "reload ok";
     log_.notice("reload ok", {{"generation", generation.value}});
+    publish_verdict(Verdict::Kind::reload, true, "reload ok");
     announce_ready(generation);
 }
 
 void Master::perform(const action::AbandonGeneration& abandon) {
     deployments_.erase(abandon.generation);
     const std::string why = on_one_line(describe(abandon.failure));
-    verdict_ = "reload refused: " + why;
+    publish_verdict(Verdict::Kind::reload, false, "reload refused: " + why);
     log_.error("reload refused; the running generation goes on",
                {{"generation", supervisor_.generation().value}, {"why", why}});
     parts_.notifier.send("READY=1");
@@ -331,6 +367,8 @@ void Master::perform(const action::Started&) {
     const auto needed = std::chrono::duration_cast<milliseconds>(Clock::now() - started_at_);
     take_into_service(Generation{1});
     log_.notice("ready", {{"generation", 1}, {"after", fmt::format("{}ms", needed.count())}});
+    scoreboard_.set_ready(true);
+    publish_verdict(Verdict::Kind::start, true, "started");
     announce_ready(Generation{1});
     startup_.succeed();
 }
@@ -344,6 +382,7 @@ void Master::perform(const action::StartFailed& failed) {
 void Master::perform(const action::Stopping&) {
     announce_reload();
     log_.notice("stopping");
+    scoreboard_.set_ready(false);
     parts_.notifier.send("STOPPING=1");
 }
 
@@ -359,6 +398,8 @@ void Master::take_into_service(Generation generation) {
     in_service().listeners.take_into_service();
     take_logs_into_use();
     log_.set_threshold(in_service().config.log_level);
+    scoreboard_.take_into_service(in_service().config, parts_.services,
+                                  in_service().listeners.addresses());
     for (const auto& [name, address] : in_service().listeners.addresses())
         log_.info("listening", {{"listener", name}, {"address", address}});
 }
@@ -422,7 +463,7 @@ std::string Master::describe(const Failure& failure) const {
 
 void Master::arm_timer() {
     std::optional<TimePoint> next = supervisor_.next_deadline();
-    for (const auto& due : {watchdog_due_, verdict_due_, listening_.next_look()})
+    for (const auto& due : {watchdog_due_, verdict_due_, stale_check_due_, listening_.next_look()})
         if (due) next = next ? std::min(*next, *due) : *due;
     loop_.set_deadline(next);
 }

@@ -13,6 +13,7 @@
 #include "master/event_loop.hpp"
 #include "master/listening.hpp"
 #include "master/pools.hpp"
+#include "master/scoreboard.hpp"
 #include "master/spawn.hpp"
 #include "master/supervisor.hpp"
 #include "master/worker_table.hpp"
@@ -33,6 +34,8 @@ struct MasterParts {
     /// Reads, checks and binds what a reload asks for, keeping what `running` has; throws
     /// StartupError with every fault and leaves `running` as it was.
     std::function<Deployment(const Deployment& running)> load;
+
+    std::vector<ServiceSpec> services;
 };
 
 /// The privileged process: takes what happens to the supervisor and does what it answers. Reads
@@ -58,6 +61,20 @@ class Master {
     void on_message(WorkerProcess& worker, const Message& message);
     void on_deadline();
     void reopen_logs();
+
+    // How workers are: master_health.cpp.
+    void watch_over(WorkerProcess& worker);
+    void on_stale(Pid pid, const char* how);
+    void on_stopped_or_continued();
+    void look_at_stale_workers();
+    void log_hang(const WorkerProcess& worker);
+    void log_requests_in_flight(const WorkerProcess& worker);
+    void on_recycle(const WorkerProcess& worker, std::string_view why);
+    [[nodiscard]] std::vector<std::string> sections_of(const WorkerProcess& worker) const;
+    error_code hand_over_scoreboard(const WorkerProcess& worker);
+    void on_counting(const WorkerProcess& worker);
+    [[nodiscard]] ExitKind judge(const ExitedProcess& exited, const WorkerProcess& worker) const;
+    void publish_verdict(Verdict::Kind kind, bool accepted, std::string_view text);
 
     // What the supervisor wants done.
     void perform(const action::Spawn& spawn);
@@ -89,6 +106,7 @@ class Master {
     StartupPipe& startup_;
     Logger log_;
     EventLoop loop_;
+    Scoreboard scoreboard_;
     Supervisor supervisor_;
     PoolNames pools_;
     WorkerTable workers_;
@@ -102,6 +120,8 @@ class Master {
     std::optional<TimePoint> watchdog_due_;
     /// A reload is through, and until then its verdict waits for old workers to stop accepting.
     std::optional<TimePoint> verdict_due_;
+    std::optional<TimePoint> stale_check_due_;
+    std::uint64_t orders_taken_ = 0;  ///< HUPs that the reload in hand serves
     TimePoint started_at_ = Clock::now();
     int exit_code_ = 0;
 };

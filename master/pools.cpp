@@ -36,6 +36,7 @@ unsigned usable_cores() noexcept {
 Policy policy_of(const Config& config, PoolNames& pools) {
     Policy policy;
     policy.ready_timeout = config.ready_timeout;
+    policy.hang_timeout = config.hang_timeout;
     policy.drain_timeout = config.drain_timeout;
     policy.shutdown_delay = config.shutdown_delay;
     const auto is_shared = [](const ListenSection& section) { return !section.workers; };

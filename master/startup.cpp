@@ -21,6 +21,7 @@
 #include "shared/exit_code.hpp"
 #include "shared/sole_service.hpp"
 #include "shared/syscalls.hpp"
+#include "shared/version.hpp"
 
 namespace preforkd::master {
 namespace {
@@ -162,7 +163,8 @@ int serve(const LoadRequest& request, const Inheritance& inheritance) {
         connect_notifier(),
         watchdog_timeout(variable("WATCHDOG_USEC"), variable("WATCHDOG_PID")),
         surroundings,
-        [&](const Deployment& running) { return reload(request, running, surroundings, owner); }};
+        [&](const Deployment& running) { return reload(request, running, surroundings, owner); },
+        request.services};
     const Config& first = parts.deployment.config;
     ::umask(first.umask.bits);
     if (foreground) {
@@ -184,7 +186,7 @@ int dispatch(const LoadRequest& request, const Inheritance& inheritance) {
             fmt::print("{}", help_text(request.program, request.services));
             return exit_ok;
         case CommandLine::Action::show_version:
-            fmt::print("{} {}\n", request.program, PREFORKD_VERSION);
+            fmt::print("{} {}\n", request.program, program_version());
             return exit_ok;
         case CommandLine::Action::check:
         case CommandLine::Action::check_and_render:

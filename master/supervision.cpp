@@ -18,6 +18,8 @@ std::string_view to_string(Reason reason) noexcept {
             return "it did not say READY in time";
         case Reason::drain_timeout:
             return "it did not finish draining in time";
+        case Reason::hung:
+            return "it hung";
         case Reason::unwanted:
             return "it is no longer wanted";
         case Reason::stopped:

@@ -25,6 +25,7 @@ struct Policy {
     milliseconds ready_timeout{10'000};  ///< From a worker's spawn to its READY.
     milliseconds drain_timeout{30'000};  ///< How long a worker may finish its sessions.
     milliseconds shutdown_delay{0};      ///< From TERM to the drain.
+    milliseconds hang_timeout{10'000};   ///< From a READY worker's being stale to its SIGKILL.
     bool operator==(const Policy&) const = default;
 };
 
@@ -37,6 +38,7 @@ enum class Reason : std::uint8_t {
     misbehaved,      ///< A worker sent something that its channel does not allow.
     ready_timeout,   ///< A worker did not say READY in time.
     drain_timeout,   ///< A draining worker did not end in time.
+    hung,            ///< A READY worker's event loop has stood still for too long.
     unwanted,        ///< A worker's slot or generation is given up.
     stopped,         ///< The master was told to stop.
 };
@@ -91,6 +93,17 @@ struct RecycleDue {
     Pid pid;
 };
 
+/// The worker's dead man's switch has gone off, or the process is stopped: its event loop stands
+/// still. It counts from here, not from when it happened, for we may have slept as well.
+struct WorkerStale {
+    Pid pid;
+};
+
+/// A stale worker's event loop turns again.
+struct WorkerRecovered {
+    Pid pid;
+};
+
 /// The worker is reaped. Comes before any event about a new process of the same number.
 struct WorkerExited {
     Pid pid;
@@ -115,12 +128,12 @@ struct TimePassed {};
 
 }  // namespace event
 
-using Event =
-    std::variant<event::Start, event::WorkerSpawned, event::SpawnFailed, event::WorkerReady,
-                 event::WorkerFailed, event::WorkerMisbehaved, event::RecycleDue,
-                 event::WorkerExited, event::ConfigAccepted, event::ConfigRefused,
-                 event::HupReceived, event::TermReceived, event::QuitReceived, event::TtinReceived,
-                 event::TtouReceived, event::TimePassed>;
+using Event = std::variant<event::Start, event::WorkerSpawned, event::SpawnFailed,
+                           event::WorkerReady, event::WorkerFailed, event::WorkerMisbehaved,
+                           event::RecycleDue, event::WorkerStale, event::WorkerRecovered,
+                           event::WorkerExited, event::ConfigAccepted, event::ConfigRefused,
+                           event::HupReceived, event::TermReceived, event::QuitReceived,
+                           event::TtinReceived, event::TtouReceived, event::TimePassed>;
 
 namespace action {
 
@@ -137,7 +150,8 @@ struct Drain {
     bool operator==(const Drain&) const = default;
 };
 
-/// kill(2). SIGKILL comes at most once per worker.
+/// kill(2). SIGKILL comes at most once per worker; before it, for a hung one, SIGABRT, which a
+/// debugger or a crash handler of its own could see.
 struct Kill {
     Pid pid;
     int signal = 0;
@@ -232,11 +246,13 @@ struct Worker {
     SlotId slot;
     Generation generation;
     WorkerState state = WorkerState::resting;
-    Pid pid;                            ///< 0 when there is no process.
-    std::optional<TimePoint> deadline;  ///< When something happens if nothing else does.
-    unsigned failures = 0;              ///< Deaths in a row before READY.
-    TimePoint spawned_at;               ///< When its Spawn was ordered.
-    bool recycle_due = false;           ///< Waits for its turn to be recycled.
+    Pid pid;                                 ///< 0 when there is no process.
+    std::optional<TimePoint> deadline;       ///< When something happens if nothing else does.
+    unsigned failures = 0;                   ///< Deaths in a row before READY.
+    TimePoint spawned_at;                    ///< When its Spawn was ordered.
+    bool recycle_due = false;                ///< Waits for its turn to be recycled.
+    std::optional<TimePoint> stale_since{};  ///< Its event loop stands still.
+    bool aborted = false;                    ///< ... and it was sent SIGABRT for that.
 };
 
 }  // namespace preforkd::master

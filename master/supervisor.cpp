@@ -16,11 +16,21 @@ bool holds_slot(WorkerState state) noexcept {
     return state <= WorkerState::serving;
 }
 
+// It is nobody's business any more whether its event loop turns.
+void stop_watching(Worker& worker) noexcept {
+    worker.stale_since.reset();
+    worker.aborted = false;
+}
+
 }  // namespace
 
 milliseconds respawn_delay(unsigned failures) noexcept {
     const unsigned doublings = std::min(failures - 1, 9U);  // 100 ms << 9 is beyond the longest
     return std::min(respawn_spacing * (1U << doublings), longest_respawn_delay);
+}
+
+milliseconds abort_delay(milliseconds hang_timeout) noexcept {
+    return hang_timeout * 4 / 5;
 }
 
 Actions Supervisor::handle(const Event& event, TimePoint now) {
@@ -33,7 +43,8 @@ Actions Supervisor::handle(const Event& event, TimePoint now) {
 std::optional<TimePoint> Supervisor::next_deadline() const {
     std::optional<TimePoint> next = leave_until_;
     for (const Worker& worker : workers_)
-        if (worker.deadline && (!next || *worker.deadline < *next)) next = worker.deadline;
+        for (const auto& deadline : {worker.deadline, hang_deadline(worker)})
+            if (deadline && (!next || *deadline < *next)) next = deadline;
     return next;
 }
 
@@ -103,8 +114,13 @@ void Supervisor::on(const event::TtouReceived&) {
 void Supervisor::on(const event::TimePassed&) {
     if (leave_until_ && *leave_until_ <= now_) stop_and_drain();
     // By index: an end of waiting may append, and what it appends is not due yet.
-    for (std::size_t i = 0; i < workers_.size(); ++i)
+    for (std::size_t i = 0; i < workers_.size(); ++i) {
         if (workers_[i].deadline && *workers_[i].deadline <= now_) end_wait(workers_[i]);
+        // Twice when much time has passed at once: SIGABRT, then SIGKILL.
+        for (int step = 0; step < 2; ++step)
+            if (const auto deadline = hang_deadline(workers_[i]); deadline && *deadline <= now_)
+                end_patience(workers_[i]);
+    }
 }
 
 // Events, worker by worker.
@@ -151,6 +167,19 @@ void Supervisor::on(const event::WorkerMisbehaved& misbehaved) {
 void Supervisor::on(const event::RecycleDue& due) {
     Worker* worker = find(due.pid);
     if (worker && worker->state == WorkerState::serving) worker->recycle_due = true;
+}
+
+void Supervisor::on(const event::WorkerStale& stale) {
+    Worker* worker = find(stale.pid);
+    if (!worker || worker->stale_since) return;
+    if (worker->state == WorkerState::serving || worker->state == WorkerState::retiring ||
+        worker->state == WorkerState::draining)
+        worker->stale_since = now_;
+}
+
+void Supervisor::on(const event::WorkerRecovered& recovered) {
+    Worker* worker = find(recovered.pid);
+    if (worker && !worker->aborted) stop_watching(*worker);
 }
 
 void Supervisor::on(const event::WorkerExited& exited) {
@@ -265,6 +294,7 @@ void Supervisor::vacate(Worker& worker, Reason reason) {
     worker.pid = {};
     worker.deadline.reset();
     worker.recycle_due = false;
+    stop_watching(worker);
     if (is_incoming(worker)) {
         const Failure failure{reason, worker.slot};
         worker.state = WorkerState::gone;
@@ -283,6 +313,7 @@ void Supervisor::recycle_due_workers() {
 void Supervisor::recycle(Worker& worker) {
     worker.recycle_due = false;
     workers_.emplace_back(worker).state = WorkerState::retiring;
+    stop_watching(worker);
     respawn(worker);
 }
 
@@ -336,6 +367,7 @@ void Supervisor::kill(Worker& worker, Reason reason) {
     worker.state = WorkerState::killed;
     worker.recycle_due = false;
     worker.deadline.reset();
+    stop_watching(worker);
     actions_.emplace_back(action::Kill{worker.pid, SIGKILL, reason});
 }
 
@@ -351,6 +383,13 @@ void Supervisor::end_wait(Worker& worker) {
             kill(worker, Reason::drain_timeout);
             break;
     }
+}
+
+// It has been stale for as long as that is borne.
+void Supervisor::end_patience(Worker& worker) {
+    if (worker.aborted) return expel(worker, Reason::hung);
+    worker.aborted = true;
+    actions_.emplace_back(action::Kill{worker.pid, SIGABRT, Reason::hung});
 }
 
 // Questions.
@@ -377,6 +416,12 @@ bool Supervisor::pool_recycles(PoolId pool) const {
     return std::ranges::any_of(workers_, [pool](const Worker& worker) {
         return worker.slot.pool == pool && worker.state == WorkerState::retiring;
     });
+}
+
+std::optional<TimePoint> Supervisor::hang_deadline(const Worker& worker) const {
+    if (!worker.stale_since) return std::nullopt;
+    const milliseconds limit = policy_of(worker).hang_timeout;
+    return *worker.stale_since + (worker.aborted ? limit : abort_delay(limit));
 }
 
 const Policy& Supervisor::policy_of(const Worker& worker) const {

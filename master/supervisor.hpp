@@ -19,6 +19,10 @@ inline constexpr milliseconds respawn_spacing{100};
 /// Unit: milliseconds. Range: [100, 30000]. Requires: failures >= 1.
 [[nodiscard]] milliseconds respawn_delay(unsigned failures) noexcept;
 
+/// How long after a worker has become stale it gets SIGABRT; what is left until `hang_timeout` is
+/// for its coming to an end by that. Unit: milliseconds. Range: (0, hang_timeout).
+[[nodiscard]] milliseconds abort_delay(milliseconds hang_timeout) noexcept;
+
 /// Decides all that happens to workers and generations. Events and a time go in, actions come out;
 /// it makes no system call, so that everything it decides is tested without a process.
 ///
@@ -59,6 +63,9 @@ inline constexpr milliseconds respawn_spacing{100};
 /// before Started, kills all and exits 1; any stop after it exits 0. A TERM with shutdown_delay
 /// leads to `leaving` first, where slots live as in `running`; its end is a TERM like another.
 ///
+/// A READY worker that is stale is left alone for abort_delay(), sent SIGABRT, and killed at
+/// `hang_timeout`, unless it recovers; its slot then goes on as after any death.
+///
 /// Recycling sets a worker aside as `retiring` and gives its slot a successor; when that one is
 /// READY the predecessor drains. One slot of a pool at a time, and none begins during a reload.
 ///
@@ -98,6 +105,8 @@ class Supervisor {
     void on(const event::WorkerFailed& failed);
     void on(const event::WorkerMisbehaved& misbehaved);
     void on(const event::RecycleDue& due);
+    void on(const event::WorkerStale& stale);
+    void on(const event::WorkerRecovered& recovered);
     void on(const event::WorkerExited& exited);
     void on(const event::ConfigAccepted& accepted);
     void on(const event::ConfigRefused& refused);
@@ -136,12 +145,14 @@ class Supervisor {
     void expel(Worker& worker, Reason reason);
     void kill(Worker& worker, Reason reason);
     void end_wait(Worker& worker);
+    void end_patience(Worker& worker);
 
     [[nodiscard]] bool in_service() const;
     [[nodiscard]] bool raising() const;
     [[nodiscard]] bool is_incoming(const Worker& worker) const;
     [[nodiscard]] bool every_incoming_worker_serves() const;
     [[nodiscard]] bool pool_recycles(PoolId pool) const;
+    [[nodiscard]] std::optional<TimePoint> hang_deadline(const Worker& worker) const;
     [[nodiscard]] const Policy& policy_of(const Worker& worker) const;
     [[nodiscard]] std::uint32_t slots_of(PoolId pool) const;
     [[nodiscard]] Worker* find(Pid pid);

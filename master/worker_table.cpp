@@ -50,6 +50,17 @@ std::vector<ExitedProcess> WorkerTable::reap() {
     return ended;
 }
 
+std::vector<StoppedProcess> WorkerTable::stopped_or_continued() {
+    std::vector<StoppedProcess> changed;
+    for (auto& [pid, worker] : workers_) {
+        siginfo_t info{};
+        const auto id = static_cast<id_t>(worker.process.pidfd.get());
+        if (::waitid(P_PIDFD, id, &info, WSTOPPED | WCONTINUED | WNOHANG) == 0 && info.si_pid != 0)
+            changed.push_back({pid, info.si_code == CLD_STOPPED});
+    }
+    return changed;
+}
+
 unsigned WorkerTable::reap_orphans() {
     unsigned count = 0;
     for (;;) {

@@ -3,10 +3,12 @@
 #include <signal.h>
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "master/listeners.hpp"
+#include "master/scoreboard.hpp"
 #include "master/spawn.hpp"
 #include "shared/types.hpp"
 
@@ -27,6 +29,17 @@ struct WorkerProcess {
     TimePoint spawned_at;
     bool ready = false;
     std::vector<HeldPlace> places{};  ///< in the order in which they were handed over
+    PageOfWorker page{};
+    UniqueFd hang_timer{};           ///< see worker/dead_man_switch.hpp
+    bool reads_scoreboard = false;   ///< a service of it shows the pages of all
+    bool stopped = false;            ///< by SIGSTOP or the like
+    std::optional<ExitKind> doom{};  ///< what its end will be put down to
+};
+
+/// A child that was stopped or continued.
+struct StoppedProcess {
+    Pid pid;
+    bool stopped = false;
 };
 
 /// A process that has ended, and how. Source: waitid(2), siginfo_t.
@@ -51,6 +64,9 @@ class WorkerTable {
     /// Reaps the workers that have ended, each by its own pidfd, so that nobody else's child and
     /// no recycled pid can be taken for one. They stay in the table until remove().
     [[nodiscard]] std::vector<ExitedProcess> reap();
+
+    /// Those that were stopped or continued since the last call. Source: waitid(2), WSTOPPED.
+    [[nodiscard]] std::vector<StoppedProcess> stopped_or_continued();
 
     /// Reaps children that aren't workers: as process 1 or a subreaper we inherit orphans.
     /// Returns how many.

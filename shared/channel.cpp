@@ -18,7 +18,7 @@ bool comes_from_master(MessageKind kind) noexcept {
 }
 
 bool comes_from_worker(MessageKind kind) noexcept {
-    return kind >= MessageKind::ready && kind <= MessageKind::full;
+    return kind >= MessageKind::ready && kind <= MessageKind::recycle;
 }
 
 /// Receives into `message`; the number of bytes, which with MSG_TRUNC may exceed the message's

@@ -26,6 +26,10 @@ enum class MessageKind : std::uint32_t {
     output_log,      ///< descriptor: the new fd 1
     error_log,       ///< descriptor: the new fd 2
     access_log,      ///< descriptor: where access-log lines go
+    page,            ///< descriptor: its own page of the scoreboard
+    hang_timer,      ///< descriptor: the timer of its dead man's switch
+    scoreboard,      ///< descriptor: the master's page; to services that read the scoreboard
+    other_page,      ///< descriptor: worker page number `section`; to the same
     start,           ///< everything was sent: build the services, then say ready
     keep_listening,  ///< comes before `drain`, which then doesn't concern listening socket number
                      ///< `section`, in the order in which they were handed over, from 0
@@ -36,6 +40,7 @@ enum class MessageKind : std::uint32_t {
     failed,       ///< can't start; text: why
     stopped,      ///< has closed listening socket number `section`
     full,         ///< `section` 1: can't accept for want of descriptors or memory; 0: can again
+    recycle,      ///< wants a successor; text: why
 };
 
 /// One message; sent as it lies in memory, for both ends are the same program on the same machine.

@@ -92,6 +92,10 @@ struct Config {
     std::chrono::milliseconds shutdown_delay{};
     std::chrono::milliseconds keepalive_grace{};
     std::chrono::milliseconds ready_timeout{};
+    std::chrono::milliseconds hang_timeout{};
+    unsigned max_requests = 0;                 ///< of one worker; 0: no limit
+    std::chrono::milliseconds max_lifetime{};  ///< the same
+    ByteCount max_rss{};                       ///< the same
     std::vector<ListenSection> listeners;
     Origins origins;
 

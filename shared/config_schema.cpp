@@ -100,6 +100,23 @@ const std::vector<KeySpec> the_global_keys = {
     Key<milliseconds>{.name = "ready_timeout", .field = &Config::ready_timeout,
                       .def = 30s, .min = 1s, .max = 10min,
                       .doc = "How long a new worker may take until it is ready to serve."},
+    Key<milliseconds>{.name = "hang_timeout", .field = &Config::hang_timeout,
+                      .def = 10s, .min = 3s, .max = 1h,
+                      .doc = "How long a worker's event loop may stand still before the worker is "
+                             "killed. New connections go elsewhere after two seconds."},
+    Key<unsigned>{.name = "max_requests", .field = &Config::max_requests,
+                       .min = 1, .zero = "off",
+                       .doc = "How many requests a worker serves before a fresh one takes its "
+                              "place; up to a fifth fewer, by chance, so that not all are "
+                              "replaced at once."},
+    Key<milliseconds>{.name = "max_lifetime", .field = &Config::max_lifetime,
+                      .min = 1s, .max = 8760h, .zero = "off",
+                      .doc = "How long a worker serves before a fresh one takes its place; up to "
+                             "a fifth less, by chance."},
+    Key<ByteCount>{.name = "max_rss", .field = &Config::max_rss,
+                   .min = {1u << 20}, .zero = "off",
+                   .doc = "How much memory a worker may have resident before a fresh one takes "
+                          "its place."},
 };
 
 const std::vector<KeySpec> the_listener_keys = {

@@ -207,7 +207,7 @@ struct ListenerEntry {
 
 /// A worker that lives, or is not folded into the totals yet.
 struct WorkerEntry {
-    std::uint32_t page = 0;        ///< number of its page, never used twice
+    std::uint32_t page = 0;        ///< number of its page, never used twice; 0: not READY yet
     std::int32_t descriptor = -1;  ///< of its page in the master: /proc/PID/fd/N
     std::int32_t pid = 0;
     PageState state = PageState::starting;

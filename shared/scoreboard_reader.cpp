@@ -88,6 +88,7 @@ bool ScoreboardReader::copy_tables(Snapshot& snapshot) const {
 }
 
 const WorkerPage* ScoreboardReader::page_of(const WorkerEntry& entry) {
+    if (entry.page == 0) return nullptr;
     if (const auto found = pages_.find(entry.page); found != pages_.end())
         return found->second.as<WorkerPage>();
     if (!find_page_) return nullptr;
@@ -100,7 +101,9 @@ const WorkerPage* ScoreboardReader::page_of(const WorkerEntry& entry) {
 
 bool ScoreboardReader::has_every_page(const Snapshot& snapshot) {
     return std::all_of(snapshot.workers.begin(), snapshot.workers.end(),
-                       [&](const WorkerView& worker) { return page_of(worker.entry) != nullptr; });
+                       [&](const WorkerView& worker) {
+                           return worker.entry.page == 0 || page_of(worker.entry) != nullptr;
+                       });
 }
 
 void ScoreboardReader::add_up(Snapshot& snapshot) {

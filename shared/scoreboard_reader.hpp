@@ -43,6 +43,9 @@ class ScoreboardReader {
     /// Errors: EAGAIN  the master was caught in the middle of a change, and stays there.
     [[nodiscard]] Result<Snapshot> read();
 
+    /// Another way to find pages from now on.
+    void set_find_page(FindPage find_page) { find_page_ = std::move(find_page); }
+
     /// Makes a page known under its number, or forgets it.
     error_code add_page(std::uint32_t number, const UniqueFd& page);
     void remove_page(std::uint32_t number) { pages_.erase(number); }

@@ -39,6 +39,7 @@ std::uint64_t descriptor_limit() noexcept {
 Acceptor::Acceptor(SessionGroup& group, Listener listener, UniqueFd socket)
     : group_(group), listener_(std::move(listener)), socket_(std::move(socket)) {
     listener_.group = &group_;
+    if (listener_.counters == nullptr) listener_.counters = &group_.page().section(0);
     listener_.input_expected = arrives_with_input(socket_);
     limit_unacknowledged(socket_, listener_.service->unacknowledged_limit());
 }

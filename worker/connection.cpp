@@ -85,8 +85,8 @@ bool Connection::draining() const noexcept {
 void Connection::wake() noexcept {
     Session::of(*this).wake();
 }
-void Connection::count_request() noexcept {
-    Session::of(*this).group().count_request();
+void Connection::count_request(unsigned status) {
+    Session::of(*this).count_request(status);
 }
 
 std::uint64_t Connection::id() const noexcept {

@@ -155,11 +155,29 @@ Engine::~Engine() {
     parts_->context.reset();
 }
 
+void Engine::be_watched(OwnPage page, UniqueFd timer) {
+    parts_->group.use(std::move(page));
+    parts_->group.use(DeadManSwitch(std::move(timer)));
+}
+
+WorkerPage& Engine::page() noexcept {
+    return parts_->group.page().page();
+}
+
+SectionCounters& Engine::counters(std::size_t section) noexcept {
+    return parts_->group.page().section(section);
+}
+
+void Engine::on_requests(std::uint64_t limit, std::function<void()> callback) {
+    parts_->group.on_requests(limit, std::move(callback));
+}
+
 void Engine::add_listener(ListenerSetup setup) {
     Listener listener;
     listener.name = std::move(setup.name);
     listener.service_name = std::move(setup.service_name);
     listener.service = setup.service;
+    listener.counters = &counters(setup.section);
     parts_->acceptors.push_back(
         std::make_unique<Acceptor>(parts_->group, std::move(listener), std::move(setup.socket)));
 }

@@ -10,6 +10,7 @@
 #include "shared/result.hpp"
 #include "shared/types.hpp"
 #include "shared/unique_fd.hpp"
+#include "worker/counting.hpp"
 
 namespace boost::asio {
 class io_context;
@@ -27,6 +28,7 @@ struct ListenerSetup {
     std::string name;            ///< NAME of `[listen.NAME]`
     std::string service_name;    ///< for log lines
     Service* service = nullptr;  ///< outlives the engine's run
+    std::size_t section = 0;     ///< which of the page's sections counts its connections
 };
 
 /// What becomes of the connections that wait at a listener when it stops.
@@ -57,6 +59,13 @@ class Engine {
     ~Engine();
     Engine(const Engine&) = delete;
     Engine& operator=(const Engine&) = delete;
+
+    /// Counts into `page`, and `timer` (see DeadManSwitch) goes off when the loop stands still.
+    /// Before any listener is added.
+    void be_watched(OwnPage page, UniqueFd timer);
+    [[nodiscard]] WorkerPage& page() noexcept;
+    /// The counters of a section; they stay where they are.
+    [[nodiscard]] SectionCounters& counters(std::size_t section) noexcept;
 
     /// Adds a listener; nothing is accepted before start_accepting().
     void add_listener(ListenerSetup setup);
@@ -105,6 +114,9 @@ class Engine {
     [[nodiscard]] std::size_t session_count() const noexcept;
     [[nodiscard]] std::uint64_t accepted_count() const noexcept;
     [[nodiscard]] std::uint64_t request_count() const noexcept;
+
+    /// Calls `callback` once, in the middle of serving the request that makes it that many.
+    void on_requests(std::uint64_t limit, std::function<void()> callback);
 
     /// Calls `callback` once a second while there are connections, after what is due then.
     void on_tick(std::function<void()> callback);

@@ -37,6 +37,22 @@ Result<Handover> receive_handover(const UniqueFd& channel) {
             case MessageKind::access_log:
                 handover.access_log = std::move(descriptor);
                 break;
+            case MessageKind::page:
+                handover.page = std::move(descriptor);
+                break;
+            case MessageKind::hang_timer:
+                handover.hang_timer = std::move(descriptor);
+                break;
+            case MessageKind::scoreboard: {
+                auto reader = ScoreboardReader::open(descriptor, {});
+                if (!reader) return reader.error();
+                handover.scoreboard = std::move(*reader);
+                break;
+            }
+            case MessageKind::other_page:
+                if (handover.scoreboard)
+                    (void)handover.scoreboard->add_page(message.section, descriptor);
+                break;
             case MessageKind::start:
                 return handover;
             default:

@@ -1,12 +1,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "shared/channel.hpp"
 #include "shared/log.hpp"
 #include "shared/result.hpp"
+#include "shared/scoreboard_reader.hpp"
 #include "shared/types.hpp"
 #include "shared/unique_fd.hpp"
 
@@ -28,6 +30,9 @@ struct Handover {
     std::vector<SectionDescriptor> paths;
     LogStyle error_style = LogStyle::plain;
     UniqueFd access_log;
+    UniqueFd page;
+    UniqueFd hang_timer;
+    std::optional<ScoreboardReader> scoreboard;  ///< for services that read it
 };
 
 /// Takes messages until `start`. Errors: EPIPE  the master has gone; EBADMSG  it sent something

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
+#include <charconv>
 #include <cstring>
 
 namespace preforkd::worker {
@@ -55,12 +56,22 @@ std::size_t PeerAddress::render_ip(char* text) const noexcept {
     return 4;
 }
 
+void PeerAddress::render(char* text, std::size_t size) const noexcept {
+    char* out = text;
+    if (family_ == AF_INET6) *out++ = '[';
+    out += render_ip(out);
+    if (family_ == AF_INET6) *out++ = ']';
+    if (family_ != AF_UNIX) {
+        *out++ = ':';
+        out = std::to_chars(out, text + size - 1, port_).ptr;
+    }
+    *out = '\0';
+}
+
 std::string PeerAddress::render() const {
-    std::array<char, INET6_ADDRSTRLEN> ip{};
-    const std::string text(ip.data(), render_ip(ip.data()));
-    if (family_ == AF_UNIX) return text;
-    const std::string port = ":" + std::to_string(port_);
-    return family_ == AF_INET6 ? "[" + text + "]" + port : text + port;
+    std::array<char, rendered_size> text{};
+    render(text.data(), text.size());
+    return text.data();
 }
 
 }  // namespace preforkd::worker

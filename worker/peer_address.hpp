@@ -21,6 +21,9 @@ class PeerAddress {
 
     /// "192.0.2.1:80", "[2001:db8::1]:80" or "unix".
     [[nodiscard]] std::string render() const;
+    /// The same into `size` bytes at `text`, ending with NUL. Requires: size >= rendered_size.
+    static constexpr std::size_t rendered_size = 56;
+    void render(char* text, std::size_t size) const noexcept;
 
     [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
 

@@ -44,7 +44,9 @@ Session::Session(const Listener& listener, UniqueFd socket, const PeerAddress& p
       send_timeout_(default_send_timeout),
       peer_(peer),
       listener_(listener),
-      id_(listener.group->next_id()) {}
+      id_(listener.group->next_id()) {
+    listener_.counters->accepted.add();
+}
 
 void Session::begin() {
     try {
@@ -69,6 +71,7 @@ void Session::task_ended(std::exception_ptr failure) noexcept {
 }
 
 void Session::log_failure(const std::exception_ptr& failure) const {
+    listener_.counters->failures.add();
     std::string text = "unknown exception";
     try {
         std::rethrow_exception(failure);

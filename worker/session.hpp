@@ -89,6 +89,8 @@ class Session final : public Connection,
     void set_read_timeout(std::uint16_t ticks) noexcept { read_timeout_ = ticks; }
     void set_send_timeout(std::uint16_t ticks) noexcept { send_timeout_ = ticks; }
     void wake();
+    /// Its duration is counted when all that is received has been answered.
+    void count_request(unsigned status_code);
     [[nodiscard]] std::uint64_t id() const noexcept { return id_; }
     [[nodiscard]] int descriptor() const noexcept { return socket_.get(); }
     [[nodiscard]] const Listener& listener() const noexcept { return listener_; }
@@ -138,6 +140,10 @@ class Session final : public Connection,
     void close() noexcept;
     void leave_buffers() noexcept;
 
+    // session_account.cpp
+    void note_input(std::string_view bytes) noexcept;
+    void settle() noexcept;
+
     // session_input.cpp
     void take_input();
     void receive();
@@ -168,9 +174,11 @@ class Session final : public Connection,
     bool came_in_drain_ : 1 = false;
     bool heard_in_drain_ : 1 = false;
     bool blocked_ : 1 = false;    // output waits for the peer; wait_until_ stands until it is out
+    bool busy_ : 1 = false;       // something was received that is not answered yet
     bool paced_ : 1 = false;      // acknowledged_ is set
     std::uint8_t failures_ = 0;   // operations that failed on a connection which has ended
     std::uint16_t attempts_ = 0;  // operations since the last wait
+    std::uint16_t unsettled_ = 0;  // requests counted whose answers may not be out yet
     UniqueFd socket_;
     std::uint16_t read_timeout_;
     std::uint16_t send_timeout_;
@@ -179,6 +187,7 @@ class Session final : public Connection,
     Tick wait_until_ = never;
     std::uint32_t acknowledged_ = 0;  // what the peer's kernel had when its pace was last looked at
     PeerAddress peer_;
+    std::uint32_t busy_since_ = 0;  // in units of 1024 ns
     const Listener& listener_;
     std::uint64_t id_;
     std::unique_ptr<Kept> kept_;

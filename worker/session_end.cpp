@@ -28,6 +28,7 @@ void Session::finish() {
         reset_ = true;
         return close();
     }
+    settle();
     if (!must_linger()) return close();
     if (!half_closed_) ::shutdown(socket_.get(), SHUT_WR);
     stage_ = Stage::lingering;
@@ -73,6 +74,8 @@ void Session::close() noexcept {
         };  // socket(7), SO_LINGER: a reset that discards what is unsent
         ::setsockopt(socket_.get(), SOL_SOCKET, SO_LINGER, &now, sizeof now);
     }
+    settle();
+    listener_.counters->closed.add();
     Readiness<Session>::close(group().reactor(), socket_);
     leave_buffers();
     group().session_ended(*this);

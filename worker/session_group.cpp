@@ -72,12 +72,16 @@ void SessionGroup::add_reason_to_tick() {
 void SessionGroup::arm_timer() {
     if (timer_armed_) return;
     timer_armed_ = true;
+    switch_.wind();
     timer_->expires_after(seconds(1));
     timer_->async_wait([this](const error_code& error) {
         if (error) return;
         timer_armed_ = false;
         tick();
-        if (!wheel_.empty() || reasons_to_tick_ != 0) arm_timer();
+        if (!wheel_.empty() || reasons_to_tick_ != 0)
+            arm_timer();
+        else if (!timer_armed_)
+            switch_.stop();
     });
 }
 

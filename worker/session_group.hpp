@@ -11,6 +11,8 @@
 #include "shared/types.hpp"
 #include "shared/unique_fd.hpp"
 #include "worker/buffers.hpp"
+#include "worker/counting.hpp"
+#include "worker/dead_man_switch.hpp"
 #include "worker/engine.hpp"
 #include "worker/peer_address.hpp"
 #include "worker/readiness.hpp"
@@ -30,6 +32,7 @@ struct Listener {
     std::string name;               ///< NAME of `[listen.NAME]`
     std::string service_name;       ///< for log lines
     Service* service = nullptr;
+    SectionCounters* counters = nullptr;
     /// A new connection has sent something already (TCP_DEFER_ACCEPT), so it is read at once;
     /// otherwise it is waited for, since that recv would mostly find nothing.
     bool input_expected = false;
@@ -58,6 +61,22 @@ class SessionGroup {
 
     /// Lets one second of the coarse clock pass.
     void tick();
+
+    /// Counts into `page` from now on; before the first connection.
+    void use(OwnPage page) { page_ = std::move(page); }
+    [[nodiscard]] OwnPage& page() noexcept { return page_; }
+    [[nodiscard]] RequestNote& note_of(std::uint64_t connection) noexcept {
+        return page_.page().notes[connection % WorkerPage::notes_count];
+    }
+
+    /// From now on `timer` goes off when the clock doesn't tick though it should.
+    void use(DeadManSwitch dead_man_switch) noexcept { switch_ = std::move(dead_man_switch); }
+
+    /// Calls back once, when that many requests have been served.
+    void on_requests(std::uint64_t limit, std::function<void()> callback) {
+        request_limit_ = limit;
+        requests_served_ = std::move(callback);
+    }
 
     /// The clock ticks even without sessions until each reason to has been withdrawn.
     void add_reason_to_tick();
@@ -92,7 +111,9 @@ class SessionGroup {
     /// When that of a connection which came during the drain is over.
     [[nodiscard]] Tick grace_from_now() const noexcept { return wheel_.now() + grace_; }
 
-    void count_request() noexcept { ++requests_; }
+    void count_request() {
+        if (++requests_ == request_limit_) requests_served_();
+    }
     std::uint64_t next_id() noexcept { return ++started_; }
     void session_ended(Session& session) noexcept;
 
@@ -106,11 +127,15 @@ class SessionGroup {
     SharedBuffer output_;
     TickWheel wheel_;
     std::optional<boost::asio::steady_timer> timer_;  // goes before the io_context
+    OwnPage page_;
+    DeadManSwitch switch_;
     std::function<void()> session_ended_;
+    std::function<void()> requests_served_;
     std::function<void()> ticked_;
     std::function<void()> full_;
     std::uint64_t started_ = 0;
     std::uint64_t requests_ = 0;
+    std::uint64_t request_limit_ = 0;
     Tick grace_until_ = never;
     Tick grace_ = 0;
     unsigned reasons_to_tick_ = 0;

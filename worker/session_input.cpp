@@ -22,6 +22,7 @@ Session::Attempt Session::receive_more(OnDrain rule) {
     }
     if (broken_) return fail(End::reset);
     if (input_ended_) return fail(End::peer_left);
+    if (begin_ == end_) settle();
     rule_ = rule;
     if (const End reason = reason_not_to_wait(); reason != End::none) return fail(reason);
     need_ = Need::readable;
@@ -45,6 +46,7 @@ void Session::receive() {
         got = ::recv(socket_.get(), buffer.end() - room, room, 0);
     } while (got < 0 && errno == EINTR);
     if (got > 0) {
+        note_input({end_, static_cast<std::size_t>(got)});
         end_ += got;
         // Less than asked for means that nothing is left: whatever comes later makes a new event.
         // Asking again would cost a system call to learn so.

@@ -120,6 +120,7 @@ Session::Attempt Session::send(std::string_view& more, int flags) {
             break_connection();
             return fail(End::reset);
         }
+        listener_.counters->sent.add(static_cast<std::uint64_t>(taken));
         const std::size_t of_first = std::min(static_cast<std::size_t>(taken), first.size());
         drop_gathered(of_first);
         more.remove_prefix(static_cast<std::size_t>(taken) - of_first);
@@ -156,6 +157,7 @@ Session::Attempt Session::send_file_part(int file, std::uint64_t& offset, std::u
             break_connection();
             return fail(truncated ? End::truncated : End::reset);
         }
+        listener_.counters->sent.add(static_cast<std::uint64_t>(taken));
         offset += static_cast<std::uint64_t>(taken);
         left -= static_cast<std::uint64_t>(taken);
         budget -= static_cast<std::uint64_t>(taken);

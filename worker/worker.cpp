@@ -9,11 +9,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <boost/asio/steady_timer.hpp>
 #include <cstring>
 #include <map>
 #include <memory>
 #include <preforkd/service.hpp>
 #include <set>
+#include <random>
 #include <stdexcept>
 #include <utility>
 #include <vector>
@@ -51,6 +53,9 @@ class Worker {
     void on_channel();
     void on_message(Received received);
     void on_term();
+    void on_tick();
+    void recycle_at_its_time();
+    void ask_for_successor(const std::string& why);
     void drain();
     void stop_listening(std::size_t listener, Queue queue);
     void say(MessageKind kind, std::uint32_t number);
@@ -64,8 +69,11 @@ class Worker {
     Logger log_;
     std::map<std::uint32_t, RunningService> services_;  ///< by section; outlive the engine
     Engine engine_;
+    boost::asio::steady_timer lifetime_;
     AccessLog access_log_;
     std::set<std::size_t> kept_;  ///< listeners that a drain doesn't concern
+    OwnUsage usage_;
+    bool recycling_ = false;
     bool draining_ = false;
     bool alone_ = false;  ///< told to leave by something else than a living master
 };
@@ -92,8 +100,19 @@ Worker::Worker(const UniqueFd& channel, Handover handover, Config config,
       types_(types),
       log_(STDERR_FILENO, handover_.error_style, config_.log_level, config_.program),
       engine_(log_),
+      lifetime_(engine_.context()),
       access_log_(engine_.context(), config_.log_format) {
     set_process_title(title(config_, handover_, ""));
+    auto page = Mapping::writable(handover_.page);
+    engine_.be_watched(page ? OwnPage(std::move(*page)) : OwnPage(),
+                       std::move(handover_.hang_timer));
+    handover_.page.reset();
+    // A page that is asked for before it has arrived is in the channel.
+    if (handover_.scoreboard)
+        handover_.scoreboard->set_find_page([this](const WorkerEntry&) {
+            on_channel();
+            return UniqueFd();
+        });
     access_log_.redirect(std::move(handover_.access_log));
 }
 
@@ -114,19 +133,22 @@ std::map<std::string, int, std::less<>> Worker::paths_of(std::uint32_t section) 
 }
 
 void Worker::start_services() {
+    ScoreboardReader* const scoreboard = handover_.scoreboard ? &*handover_.scoreboard : nullptr;
     for (SectionDescriptor& listener : handover_.listeners) {
         const ListenSection& section = config_.listeners.at(listener.section);
         RunningService& running = services_[listener.section];
         if (!running.service) {
             const ServiceType& type = type_of(section);
-            running.context =
-                std::make_unique<ServiceContext>(section.name, type.read_options(section.settings),
-                                                 paths_of(listener.section), log_, &access_log_);
+            running.context = std::make_unique<ServiceContext>(
+                section.name, type.read_options(section.settings), paths_of(listener.section), log_,
+                &access_log_, scoreboard);
             running.service = type.make();
             running.service->start(*running.context);
         }
-        engine_.add_listener(
-            {std::move(listener.descriptor), section.name, section.service, running.service.get()});
+        engine_.add_listener({std::move(listener.descriptor), section.name, section.service,
+                              running.service.get(),
+                              // The page's sections are in the order of the configuration's.
+                              services_.size() - 1});
     }
 }
 
@@ -138,6 +160,8 @@ int Worker::serve() {
     engine_.watch(channel_.get(), [this] { on_channel(); });
     engine_.watch(term_.get(), [this] { on_term(); });
     engine_.on_full([this](bool full) { say(MessageKind::full, full ? 1 : 0); });
+    engine_.on_tick([this] { on_tick(); });
+    recycle_at_its_time();
     engine_.start_accepting();
     engine_.run();
     for (auto& [section, running] : services_) running.service->stop();
@@ -180,6 +204,14 @@ void Worker::on_message(Received received) {
         case MessageKind::access_log:
             access_log_.redirect(std::move(received.descriptor));
             return;
+        case MessageKind::scoreboard:
+            if (handover_.scoreboard)
+                (void)handover_.scoreboard->replace_master_page(received.descriptor);
+            return;
+        case MessageKind::other_page:
+            if (handover_.scoreboard)
+                (void)handover_.scoreboard->add_page(received.message.section, received.descriptor);
+            return;
         default:
             return;
     }
@@ -188,6 +220,43 @@ void Worker::on_message(Received received) {
 void Worker::on_term() {
     signalfd_siginfo info;
     while (::read(term_.get(), &info, sizeof info) == sizeof info) leave();
+}
+
+void Worker::on_tick() {
+    WorkerPage& page = engine_.page();
+    page.memory.set(usage_.memory());
+    page.cpu.set(OwnUsage::cpu());
+    if (config_.max_rss.value != 0 && page.memory.get() > config_.max_rss.value)
+        ask_for_successor(fmt::format("it has {} bytes resident", page.memory.get()));
+}
+
+/// Up to a fifth earlier than the limits say, by chance: workers that began together would
+/// otherwise all be replaced together.
+void Worker::recycle_at_its_time() {
+    std::random_device chance;
+    const double share = std::uniform_real_distribution<double>(0.8, 1.0)(chance);
+    if (config_.max_requests != 0) {
+        const auto limit = static_cast<std::uint64_t>(share * config_.max_requests);
+        engine_.on_requests(std::max<std::uint64_t>(limit, 1), [this] {
+            ask_for_successor(fmt::format("it has served {} requests", engine_.request_count()));
+        });
+    }
+    if (config_.max_lifetime.count() != 0) {
+        lifetime_.expires_after(
+            std::chrono::duration_cast<milliseconds>(config_.max_lifetime * share));
+        lifetime_.async_wait([this](const error_code& error) {
+            if (!error) ask_for_successor("its lifetime is over");
+        });
+    }
+}
+
+/// The master makes one, and tells us to drain when it is ready.
+void Worker::ask_for_successor(const std::string& why) {
+    if (std::exchange(recycling_, true) || draining_) return;
+    Message message;
+    message.kind = MessageKind::recycle;
+    message.set_text(why);
+    (void)send_message(channel_, message);
 }
 
 /// Drains with nobody left to enforce its end: the alarm's default action does, even if we hang.

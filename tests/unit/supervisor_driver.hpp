@@ -74,6 +74,8 @@ struct EventText {
     std::string operator()(const WorkerFailed& e) const { return of("WorkerFailed", e.pid); }
     std::string operator()(const WorkerMisbehaved& e) const { return of("Misbehaved", e.pid); }
     std::string operator()(const RecycleDue& e) const { return of("RecycleDue", e.pid); }
+    std::string operator()(const WorkerStale& e) const { return of("WorkerStale", e.pid); }
+    std::string operator()(const WorkerRecovered& e) const { return of("Recovered", e.pid); }
     std::string operator()(const WorkerExited& e) const { return of("WorkerExited", e.pid); }
     std::string operator()(const ConfigAccepted&) const { return "ConfigAccepted"; }
     std::string operator()(const ConfigRefused&) const { return "ConfigRefused"; }

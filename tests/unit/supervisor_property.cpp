@@ -33,6 +33,8 @@ enum Step : unsigned {
     fail,
     misbehave,
     fall_due,
+    stand_still,
+    go_on,
     hup,
     ttin,
     ttou,
@@ -165,6 +167,10 @@ void History::worker_step(Step kind) {
             return world.tell(WorkerFailed{*pid});
         case misbehave:
             return world.tell(chance(0.5) ? Event{WorkerMisbehaved{*pid}} : WorkerReady{*pid});
+        case stand_still:
+            return world.tell(WorkerStale{*pid});
+        case go_on:
+            return world.tell(WorkerRecovered{*pid});
         default:
             return world.tell(RecycleDue{*pid});
     }
@@ -194,6 +200,7 @@ void History::stray_event() {
         WorkerReady{stranger},      WorkerFailed{stranger},
         WorkerMisbehaved{stranger}, RecycleDue{stranger},
         WorkerExited{stranger},     SpawnFailed{slot(0), far},
+        WorkerStale{stranger},      WorkerRecovered{stranger},
         event::TimePassed{},        WorkerSpawned{slot(0), far, stranger}};
     world.tell(strays[below(strays.size())]);
     if (world.started && !world.load_unanswered)

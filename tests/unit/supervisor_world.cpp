@@ -100,6 +100,15 @@ void World::foresee(const Event& event) {
     } else if (const auto* due = std::get_if<RecycleDue>(&event)) {
         const auto process = processes.find(due->pid);
         if (process != processes.end() && process->second.ready) process->second.recycle_due = true;
+    } else if (const auto* stale = std::get_if<WorkerStale>(&event)) {
+        const auto process = processes.find(stale->pid);
+        if (process != processes.end() && process->second.ready && !process->second.killed &&
+            !process->second.stale_since)
+            process->second.stale_since = now;
+    } else if (const auto* well = std::get_if<WorkerRecovered>(&event)) {
+        const auto process = processes.find(well->pid);
+        if (process != processes.end() && !process->second.aborted)
+            process->second.stale_since.reset();
     } else if (const auto* gone = std::get_if<WorkerExited>(&event)) {
         processes.erase(gone->pid);
     } else if (std::holds_alternative<TtinReceived>(event)) {
@@ -166,6 +175,8 @@ void World::verify(const Event& event) {
     if (std::holds_alternative<TimePassed>(event)) {
         const auto next = supervisor.next_deadline();
         require(!next || *next > now, "a deadline that never passes: a busy loop");
+        require(all([this](const Process& p) { return p.killed || p.aborted || !is_hung(p); }),
+                "a hung worker was left alone");
     }
 }
 
@@ -211,6 +222,12 @@ void World::carry_out(const action::Kill& kill) {
     const auto found = processes.find(kill.pid);
     require(found != processes.end(), "killed an unknown process");
     Process& process = found->second;
+    if (kill.signal == SIGABRT) {
+        require(kill.reason == Reason::hung && is_hung(process), "aborted though it was not hung");
+        require(!process.aborted && !process.killed, "aborted twice, or after its end");
+        process.aborted = true;
+        return;
+    }
     require(kill.signal == SIGKILL, "killed with another signal");
     require(!process.killed, "killed twice");
     const Policy& policy = policy_of(process.generation);
@@ -220,9 +237,13 @@ void World::carry_out(const action::Kill& kill) {
     else if (kill.reason == Reason::drain_timeout)
         require(process.drained && now >= process.drained_at + policy.drain_timeout + drain_margin,
                 "killed as draining too long before its time");
+    else if (kill.reason == Reason::hung)
+        require(process.aborted && now >= *process.stale_since + policy.hang_timeout,
+                "killed as hung before its time");
     else
         require(offenders_.contains(kill.pid) || may_go(process), "killed without a reason");
-    require(!process.ready || process.drained || offenders_.contains(kill.pid) || stopping,
+    require(!process.ready || process.drained || process.aborted || offenders_.contains(kill.pid) ||
+                stopping,
             "killed a READY worker that could have drained");
     process.killed = true;
 }
@@ -321,6 +342,7 @@ void World::check_entry(const Worker& worker) const {
     require(process.slot == worker.slot && process.generation == worker.generation,
             "a process in a wrong slot or generation");
     require(process.killed == (worker.state == WorkerState::killed), "wrong about a kill");
+    require(process.killed || process.stale_since == worker.stale_since, "wrong about a hang");
     require(process.killed || process.drained == (worker.state == WorkerState::draining),
             "wrong about a drain");
     require(!process.live() || process.ready == (worker.state != WorkerState::starting),
@@ -375,6 +397,11 @@ bool World::every_slot_ready(Generation generation, const Sizes& sizes) const {
             ready[process.slot.pool].insert(process.slot.index);
     return std::ranges::all_of(
         sizes, [&](const auto& size) { return ready[size.first].size() >= size.second; });
+}
+
+bool World::is_hung(const Process& process) const {
+    return process.stale_since &&
+           now >= *process.stale_since + abort_delay(policy_of(process.generation).hang_timeout);
 }
 
 const Policy& World::policy_of(Generation generation) const {

@@ -31,6 +31,8 @@ class World {
         bool drained = false;
         bool killed = false;
         bool recycle_due = false;
+        std::optional<TimePoint> stale_since{};
+        bool aborted = false;
         [[nodiscard]] bool live() const { return !drained && !killed; }
     };
 
@@ -97,6 +99,7 @@ class World {
 
     [[nodiscard]] bool at_rest() const { return started && !stopping && !loading_; }
     [[nodiscard]] bool may_go(const Process& process) const;
+    [[nodiscard]] bool is_hung(const Process& process) const;
     [[nodiscard]] bool has_ready_successor(Pid pid, const Process& process) const;
     [[nodiscard]] bool every_slot_ready(Generation generation, const Sizes& sizes) const;
     [[nodiscard]] const Policy& policy_of(Generation generation) const;

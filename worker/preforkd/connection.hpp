@@ -350,8 +350,10 @@ class Connection {
     /// would wait, with End::woken. For other coroutines of this worker.
     void wake() noexcept;
 
-    /// Counts one more request served, for `max_requests` and the metrics.
-    void count_request() noexcept;
+    /// Counts one more request served, for `max_requests` and the metrics, and with it the time
+    /// from its first bytes' arrival to the moment when the kernel has all of its answer. `status`:
+    /// as in HTTP, counted by its first digit; 0: the protocol has none.
+    void count_request(unsigned status = 0);
 
     // --- who ---
 

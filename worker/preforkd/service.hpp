@@ -20,6 +20,7 @@ namespace preforkd {
 
 class Logger;
 enum class LogFormat;
+class ScoreboardReader;
 
 namespace worker {
 class AccessLog;
@@ -33,12 +34,13 @@ class ServiceContext {
     /// there is none.
     ServiceContext(std::string listener_name, std::any options,
                    std::map<std::string, int, std::less<>> descriptors, const Logger& logger,
-                   worker::AccessLog* access_log = nullptr)
+                   worker::AccessLog* access_log = nullptr, ScoreboardReader* scoreboard = nullptr)
         : listener_name_(std::move(listener_name)),
           options_(std::move(options)),
           descriptors_(std::move(descriptors)),
           logger_(logger),
-          access_log_(access_log) {}
+          access_log_(access_log),
+          scoreboard_(scoreboard) {}
 
     /// The values of this service's keys, checked. Requires: Options is the type they declare.
     template <class Options>
@@ -55,6 +57,9 @@ class ServiceContext {
 
     /// NAME of the `[listen.NAME]` section.
     [[nodiscard]] const std::string& listener_name() const noexcept { return listener_name_; }
+
+    /// The counters of the whole server, for a service that declares `reads_scoreboard`; else null.
+    [[nodiscard]] ScoreboardReader* scoreboard() const noexcept { return scoreboard_; }
 
     /// One line in the error log with the listener's name.
     void log(LogLevel level, std::string_view text) const;
@@ -74,6 +79,7 @@ class ServiceContext {
     std::map<std::string, int, std::less<>> descriptors_;
     const Logger& logger_;
     worker::AccessLog* access_log_;
+    ScoreboardReader* scoreboard_;
 };
 
 /// A protocol. A worker makes one object for each `[listen.NAME]` section that names it; all of its

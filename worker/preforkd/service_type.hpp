@@ -27,6 +27,8 @@ struct ServiceType : ServiceSpec {
 ///     struct Options { ... };                            // its keys' values
 ///     static std::vector<preforkd::KeySpec> keys();      // bound to members of Options
 ///     static constexpr bool client_speaks_first = true;  // accept once the first bytes are there
+///     static std::vector<preforkd::Metric> metrics();    // its own numbers in the scoreboard
+///     static constexpr bool reads_scoreboard = true;     // it shows the numbers of all workers
 ///     static constexpr const char* doc = "...";          // a sentence for --help
 ///     static constexpr const char* sample_address = "*:80";
 ///     static constexpr const char* programs[] = {"hellod"};  // so called, a program serves only
@@ -41,6 +43,8 @@ template <class T>
         type.programs.assign(std::begin(T::programs), std::end(T::programs));
     if constexpr (requires { T::client_speaks_first; })
         type.client_speaks_first = T::client_speaks_first;
+    if constexpr (requires { T::reads_scoreboard; }) type.reads_scoreboard = T::reads_scoreboard;
+    if constexpr (requires { T::metrics(); }) type.metrics = T::metrics();
     type.make = [] { return std::make_unique<T>(); };
     type.read_options = [](const std::vector<Setting>&) { return std::any(); };
     if constexpr (requires { typename T::Options; }) {

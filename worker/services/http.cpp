@@ -194,7 +194,6 @@ Http::Step Http::await_rest_of_head(Visit& visit) {
 Http::Step Http::answer_request(Visit& visit, const RequestHead& head, std::string_view bytes) {
     Connection& client = visit.client;
     client.consume(bytes.size());
-    client.count_request();
     visit.parsed = 0;
     if (visit.has_deadline) client.no_deadline();
     visit.has_deadline = false;

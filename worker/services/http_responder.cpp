@@ -300,6 +300,7 @@ void Responder::put_head(const Exchange& exchange, Status status, std::string_vi
     const bool fits = start_capacity + fields.size() + content.size() <= largest_prepared;
     char* const begin =
         client.prepare(fits ? start_capacity + fields.size() + content.size() : start_capacity);
+    client.count_request(static_cast<unsigned>(status));
     char* end = render_start(begin, status, starts_, exchange.persistence);
     if (fits) end = append(append(end, fields), content);
     client.commit(static_cast<std::size_t>(end - begin));

@@ -1,0 +1,183 @@
+#include <poll.h>
+#include <sys/timerfd.h>
+
+#include <algorithm>
+
+#include "master/master.hpp"
+#include "master/processes.hpp"
+
+// How workers are: their dead man's switches, their pages of the scoreboard, what they did when
+// they crashed or hung.
+
+namespace preforkd::master {
+namespace {
+
+/// Re-arming a timer makes no event, so stale workers are asked this often.
+constexpr seconds stale_check_interval{1};
+
+/// Of one worker's requests in flight; a crash log is no dump.
+constexpr std::size_t most_requests_logged = 8;
+
+/// Whether the worker's dead man's switch has gone off and was not wound again since.
+bool is_off(const UniqueFd& hang_timer) noexcept {
+    pollfd question{hang_timer.get(), POLLIN, 0};
+    return hang_timer.is_open() && ::poll(&question, 1, 0) > 0;
+}
+
+std::string on_one_word(std::string text) {
+    while (!text.empty() && text.back() == '\n') text.pop_back();
+    return text.empty() ? "unknown" : text;
+}
+
+}  // namespace
+
+std::vector<std::string> Master::sections_of(const WorkerProcess& worker) const {
+    std::vector<std::string> names;
+    for (const ListenSection& section : deployments_.at(worker.generation).config.listeners)
+        if (serves(pools_.name_of(worker.slot.pool), section)) names.push_back(section.name);
+    return names;
+}
+
+/// Gives the worker its page and its switch. Without descriptors or memory for them it works as
+/// well, uncounted and unwatched; the log says so.
+void Master::watch_over(WorkerProcess& worker) {
+    const Pid pid = worker.process.pid;
+    const std::vector<std::string> sections = sections_of(worker);
+    for (const ListenSection& section : deployments_.at(worker.generation).config.listeners)
+        for (const ServiceSpec& service : parts_.services)
+            if (service.name == section.service && service.reads_scoreboard &&
+                serves(pools_.name_of(worker.slot.pool), section))
+                worker.reads_scoreboard = true;
+
+    if (auto page = scoreboard_.make_page(sections.size())) worker.page = std::move(*page);
+    worker.hang_timer.reset(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+    if (worker.hang_timer.is_open())
+        loop_.watch_once(worker.hang_timer, [this, pid] { on_stale(pid, "no turn for 2s"); });
+    if (!worker.page.memory.is_open() || !worker.hang_timer.is_open())
+        log_.error("worker is not watched: no descriptor or memory for its page or its timer",
+                   {{"slot", pools_.text(worker.slot)},
+                    {"worker", pid.value},
+                    {"why", last_error().message()}});
+    WorkerEntry entry;
+    entry.pid = pid.value;
+    entry.generation = worker.generation.value;
+    entry.spawned_at = std::chrono::nanoseconds(worker.spawned_at.time_since_epoch()).count();
+    entry.slot = pools_.text(worker.slot);
+    scoreboard_.add(entry, sections);
+}
+
+error_code Master::hand_over_scoreboard(const WorkerProcess& worker) {
+    const UniqueFd& channel = worker.process.channel;
+    error_code error;
+    const auto send = [&](MessageKind kind, const UniqueFd& descriptor, std::uint32_t number = 0) {
+        if (!error && descriptor.is_open())
+            error = send_to_worker(channel, kind, descriptor, number);
+    };
+    send(MessageKind::page, worker.page.memory, worker.page.number);
+    send(MessageKind::hang_timer, worker.hang_timer);
+    if (!worker.reads_scoreboard) return error;
+    send(MessageKind::scoreboard, scoreboard_.memory());
+    for (const auto& [pid, other] : workers_)
+        if (other.ready) send(MessageKind::other_page, other.page.memory, other.page.number);
+    return error;
+}
+
+/// The worker has mapped its page, so nobody else needs to: from here on nobody else can, and those
+/// who show the scoreboard get it.
+void Master::on_counting(const WorkerProcess& worker) {
+    if (!worker.page.memory.is_open()) return;
+    if (seal_against_new_writers(worker.page.memory)) return;
+    for (const auto& [pid, reader] : workers_)
+        if (reader.reads_scoreboard && (reader.ready || pid == worker.process.pid))
+            (void)send_to_worker(reader.process.channel, MessageKind::other_page,
+                                 worker.page.memory, worker.page.number);
+    scoreboard_.count(worker.process.pid.value, worker.page);
+}
+
+void Master::on_stale(Pid pid, const char* how) {
+    const WorkerProcess* const worker = workers_.find(pid);
+    if (worker == nullptr || !worker->ready) return;
+    const auto& known = supervisor_.workers();
+    const bool is_known = std::any_of(known.begin(), known.end(), [pid](const Worker& other) {
+        return other.pid == pid && other.stale_since;
+    });
+    if (is_known) return;  // stopped, and then its switch has gone off too
+    log_.warning("worker hangs; new connections go elsewhere",
+                 {{"slot", pools_.text(worker->slot)}, {"worker", pid.value}, {"how", how}});
+    if (!stale_check_due_) stale_check_due_ = Clock::now() + stale_check_interval;
+    handle(event::WorkerStale{pid});
+    set_healthy(pid, false);
+}
+
+void Master::on_stopped_or_continued() {
+    for (const StoppedProcess& changed : workers_.stopped_or_continued()) {
+        WorkerProcess* const worker = workers_.find(changed.pid);
+        if (worker == nullptr || worker->stopped == changed.stopped) continue;
+        worker->stopped = changed.stopped;
+        if (changed.stopped) on_stale(changed.pid, "stopped by a signal");
+    }
+}
+
+void Master::look_at_stale_workers() {
+    if (!stale_check_due_ || Clock::now() < *stale_check_due_) return;
+    stale_check_due_.reset();
+    std::vector<Pid> recovered;
+    for (const Worker& worker : supervisor_.workers()) {
+        if (!worker.stale_since) continue;
+        const WorkerProcess* const process = workers_.find(worker.pid);
+        if (process != nullptr && !process->stopped && !is_off(process->hang_timer))
+            recovered.push_back(worker.pid);
+        else
+            stale_check_due_ = Clock::now() + stale_check_interval;
+    }
+    for (const Pid pid : recovered) {
+        const WorkerProcess* const process = workers_.find(pid);
+        log_.notice("worker has recovered",
+                    {{"slot", pools_.text(process->slot)}, {"worker", pid.value}});
+        loop_.watch_again(process->hang_timer);
+        handle(event::WorkerRecovered{pid});
+        set_healthy(pid, true);
+    }
+}
+
+void Master::log_hang(const WorkerProcess& worker) {
+    const Pid pid = worker.process.pid;
+    log_.error("where it hangs", {{"slot", pools_.text(worker.slot)},
+                                  {"worker", pid.value},
+                                  {"wchan", on_one_word(read_proc(pid, "wchan"))},
+                                  {"syscall", on_one_word(read_proc(pid, "syscall"))}});
+    log_requests_in_flight(worker);
+}
+
+void Master::log_requests_in_flight(const WorkerProcess& worker) {
+    for (const std::string& request : requests_in_flight(worker.page, most_requests_logged))
+        log_.error("request in flight", {{"slot", pools_.text(worker.slot)},
+                                         {"worker", worker.process.pid.value},
+                                         {"request", request}});
+}
+
+void Master::on_recycle(const WorkerProcess& worker, std::string_view why) {
+    log_.info(
+        "worker is to be replaced",
+        {{"slot", pools_.text(worker.slot)}, {"worker", worker.process.pid.value}, {"why", why}});
+    handle(event::RecycleDue{worker.process.pid});
+}
+
+ExitKind Master::judge(const ExitedProcess& exited, const WorkerProcess& worker) const {
+    if (worker.doom) return *worker.doom;
+    if (!worker.ready) return ExitKind::failed_to_start;
+    return exited.succeeded() ? ExitKind::finished : ExitKind::crashed;
+}
+
+void Master::publish_verdict(Verdict::Kind kind, bool accepted, std::string_view text) {
+    if (kind != Verdict::Kind::start) verdict_ = text;
+    Verdict verdict;
+    verdict.kind = kind;
+    verdict.accepted = accepted ? 1 : 0;
+    verdict.generation = supervisor_.generation().value;
+    verdict.orders = orders_taken_;
+    verdict.text = text;
+    scoreboard_.record(verdict);
+}
+
+}  // namespace preforkd::master
