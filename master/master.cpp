@@ -42,6 +42,7 @@ ServerState server_state(Phase phase) {
         case Phase::loading:
         case Phase::reloading:
             return ServerState::reloading;
+        case Phase::leaving:
         case Phase::stopping:
         case Phase::exited:
             break;

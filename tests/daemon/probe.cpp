@@ -35,6 +35,10 @@ struct Order {
     ::_exit(99);
 }
 
+[[noreturn]] void spin() {
+    for (volatile unsigned turns = 0;;) turns = turns + 1;
+}
+
 void misbehave() {
     (void)::send(channel_fd, "?", 1, MSG_NOSIGNAL);
 }
@@ -113,6 +117,10 @@ task<void> Probe::serve(Connection& client) {
             die(std::stoi(order.rest));
         else if (order.word == "misbehave")
             misbehave();
+        else if (order.word == "count")
+            client.count_request();
+        else if (order.word == "spin")
+            spin();
         else
             answer = *line;
         answer += '\n';
