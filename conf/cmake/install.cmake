@@ -2,11 +2,12 @@
 # is what a program needs to become one.
 include(CMakePackageConfigHelpers)
 
-install(TARGETS preforkd_program preforkctl
+install(TARGETS preforkd_program
   RUNTIME DESTINATION ${CMAKE_INSTALL_SBINDIR} COMPONENT preforkd)
 foreach(name IN LISTS preforkd_second_names)
   install(FILES ${PROJECT_BINARY_DIR}/${name} DESTINATION ${CMAKE_INSTALL_SBINDIR} COMPONENT preforkd)
 endforeach()
+install(TARGETS preforkctl RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT preforkd)
 file(GLOB manuals_5 CONFIGURE_DEPENDS conf/man/*.5)
 file(GLOB manuals_8 CONFIGURE_DEPENDS conf/man/*.8)
 install(FILES ${manuals_5} DESTINATION ${CMAKE_INSTALL_MANDIR}/man5 COMPONENT preforkd)

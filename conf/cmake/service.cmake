@@ -6,5 +6,7 @@ install(SCRIPT ${PROJECT_BINARY_DIR}/install_service.cmake COMPONENT preforkd)
 install(DIRECTORY conf/site DESTINATION ${CMAKE_INSTALL_DATADIR}/preforkd COMPONENT preforkd)
 install(DIRECTORY conf/service/drop-ins conf/container
   DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples COMPONENT preforkd)
-install(FILES conf/completion/preforkd
-  DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions COMPONENT preforkd)
+foreach(program preforkd preforkctl)  # found by the program's name
+  install(FILES conf/completion/preforkd RENAME ${program}
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions COMPONENT preforkd)
+endforeach()
