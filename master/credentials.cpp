@@ -25,10 +25,19 @@ bool have_capability(cap_value_t capability) {
            value == CAP_SET;
 }
 
-gid_t group_id(const std::string& name) {
+/// Says where in the file the key stands.
+[[noreturn]] void refuse(const Config& config, std::string_view key, std::string what,
+                         std::string hint, int exit_code = exit_configuration) {
+    throw StartupError(
+        exit_code, to_string(Fault{config.origins.of(key), {}, std::move(what), std::move(hint)}));
+}
+
+gid_t group_id(const Config& config) {
+    const std::string& name = config.group.value;
     const group* const found = ::getgrnam(name.c_str());
     if (found == nullptr)
-        throw StartupError(exit_configuration, fmt::format("group '{}' doesn't exist", name));
+        refuse(config, "group", fmt::format("group '{}' doesn't exist", name),
+               fmt::format("make it (groupadd --system {}), or name another one", name));
     return found->gr_gid;
 }
 
@@ -43,11 +52,11 @@ std::vector<gid_t> supplementary_groups(const std::string& user, gid_t group) {
     return groups;
 }
 
-Credentials look_up(const passwd& user, const std::string& group_name) {
+Credentials look_up(const passwd& user, const Config& config) {
     Credentials credentials;
     credentials.user_name = user.pw_name;
     credentials.user = user.pw_uid;
-    credentials.group = group_name.empty() ? user.pw_gid : group_id(group_name);
+    credentials.group = config.group.value.empty() ? user.pw_gid : group_id(config);
     credentials.groups = supplementary_groups(credentials.user_name, credentials.group);
     return credentials;
 }
@@ -55,8 +64,9 @@ Credentials look_up(const passwd& user, const std::string& group_name) {
 const passwd& unprivileged_user(const Config& config, std::vector<std::string>& notices) {
     if (!config.user.value.empty()) {
         if (const passwd* const named = ::getpwnam(config.user.value.c_str())) return *named;
-        throw StartupError(exit_configuration,
-                           fmt::format("user '{}' doesn't exist", config.user.value));
+        refuse(
+            config, "user", fmt::format("user '{}' doesn't exist", config.user.value),
+            fmt::format("make it (useradd --system {}), or name another one", config.user.value));
     }
     for (const char* const name : {"preforkd", "nobody"}) {
         const passwd* const found = ::getpwnam(name);
@@ -69,24 +79,24 @@ const passwd& unprivileged_user(const Config& config, std::vector<std::string>& 
                        "          make a user without rights and name it: user = NAME");
 }
 
-void refuse_root(const Credentials& credentials) {
+void refuse_root(const Config& config, const Credentials& credentials) {
     const bool root_group = std::find(credentials.groups.begin(), credentials.groups.end(), 0u) !=
                             credentials.groups.end();
     if (credentials.user == 0 || credentials.group == 0 || root_group)
-        throw StartupError(exit_configuration,
-                           fmt::format("user '{}' is root or in root's group; workers never are\n"
-                                       "          name a user without rights: user = NAME",
-                                       credentials.user_name));
+        refuse(config, config.group.value.empty() ? "user" : "group",
+               fmt::format("user '{}' is root or in root's group; workers never are",
+                           credentials.user_name),
+               "name a user without rights: user = NAME");
 }
 
 WorkerIdentity identity_without_root(const Config& config) {
     const passwd* const ours = ::getpwuid(::geteuid());
     const std::string name = ours != nullptr ? ours->pw_name : fmt::to_string(::geteuid());
     if (!config.user.value.empty() && config.user.value != name)
-        throw StartupError(exit_no_privilege,
-                           fmt::format("only root can run the workers as '{}'; this is '{}'\n"
-                                       "          start it as root, or remove 'user'",
-                                       config.user.value, name));
+        refuse(config, "user",
+               fmt::format("only root can run the workers as '{}'; this is '{}'", config.user.value,
+                           name),
+               "start it as root, or remove 'user'", exit_no_privilege);
     return {std::nullopt,
             {fmt::format("not root: workers keep user '{}', ports below 1024 are out of reach, "
                          "and capabilities can't be bounded",
@@ -98,8 +108,8 @@ WorkerIdentity identity_without_root(const Config& config) {
 WorkerIdentity resolve_identity(const Config& config) {
     if (::geteuid() != 0) return identity_without_root(config);
     WorkerIdentity identity;
-    identity.credentials = look_up(unprivileged_user(config, identity.notices), config.group.value);
-    refuse_root(*identity.credentials);
+    identity.credentials = look_up(unprivileged_user(config, identity.notices), config);
+    refuse_root(config, *identity.credentials);
     for (const cap_value_t capability : {CAP_SETUID, CAP_SETGID})
         if (!have_capability(capability))
             throw StartupError(exit_no_privilege,
