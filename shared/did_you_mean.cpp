@@ -27,7 +27,7 @@ std::size_t slips_between(std::string_view from, std::string_view to) {
 
 }  // namespace
 
-std::string did_you_mean(std::string_view word, const std::vector<std::string>& candidates) {
+std::string nearest_word(std::string_view word, const std::vector<std::string>& candidates) {
     std::string best;
     std::size_t fewest = std::string::npos;
     for (const std::string& candidate : candidates) {
@@ -39,6 +39,11 @@ std::string did_you_mean(std::string_view word, const std::vector<std::string>& 
         fewest = slips;
         best = candidate;
     }
+    return best;
+}
+
+std::string did_you_mean(std::string_view word, const std::vector<std::string>& candidates) {
+    const std::string best = nearest_word(word, candidates);
     return best.empty() ? best : fmt::format("; did you mean '{}'?", best);
 }
 

@@ -6,9 +6,13 @@
 
 namespace preforkd {
 
-/// "; did you mean 'x'?" when one of `candidates` is a likely slip away from `word`, else nothing.
-/// A slip is a letter too many, missing, wrong, or swapped with its neighbour: at most one in
+/// The one of `candidates` that is the fewest slips away from `word`; empty when none is a likely
+/// one. A slip is a letter too many, missing, wrong, or swapped with its neighbour: at most one in
 /// three letters.
+[[nodiscard]] std::string nearest_word(std::string_view word,
+                                       const std::vector<std::string>& candidates);
+
+/// "; did you mean 'x'?" of the nearest word, or nothing when there is none.
 [[nodiscard]] std::string did_you_mean(std::string_view word,
                                        const std::vector<std::string>& candidates);
 

@@ -34,8 +34,9 @@ bool is_listeners(const std::string& key, const ServiceSpec& service) {
     if (find_key(global_keys(), key)) return false;
     if (find_key(listener_keys(), key) || find_key(service.keys, key)) return true;
     std::vector<std::string> names;
-    for (const KeySpec& known : global_keys()) names.push_back(known.name);
-    return did_you_mean(key, names).empty();
+    for (const auto* const keys : {&listener_keys(), &service.keys, &global_keys()})
+        for (const KeySpec& known : *keys) names.push_back(known.name);
+    return !find_key(global_keys(), nearest_word(key, names));
 }
 
 bool is_listener(const Section& section) {

@@ -79,6 +79,10 @@ class Generator {
             {"shutdown_delay", {"0s", "1h", "5s"}},
             {"keepalive_grace", {"0s", "60s", "1ms"}},
             {"ready_timeout", {"10m", "1000ms"}},
+            {"hang_timeout", {"3s", "1h"}},
+            {"max_requests", {"off", "1", "4294967295"}},
+            {"max_lifetime", {"off", "1s", "24h"}},
+            {"max_rss", {"off", "1m", "2g"}},
             {"index_file", {"i", ""}},
             {"idle_timeout", {"1h", "61s"}},
             {"max_age", {"off", "24h"}},
@@ -128,6 +132,10 @@ BOOST_AUTO_TEST_CASE(the_effective_text_says_every_key) {
                    "shutdown_delay  = 0s\n"
                    "keepalive_grace = 2s\n"
                    "ready_timeout   = 30s\n"
+                   "hang_timeout    = 10s\n"
+                   "max_requests    = off\n"
+                   "max_lifetime    = off\n"
+                   "max_rss         = off\n"
                    "\n"
                    "[listen.a]\n"
                    "address         = 127.0.0.1:80\n"
