@@ -5,6 +5,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <ctime>
@@ -47,6 +48,21 @@ std::string prefix(LogStyle style, LogLevel level, const std::string& program) {
         }
     }
     return {};
+}
+
+// Of this process, whatever logs it has: what a full disk refused since the last line that could be
+// written, and whether the file ends within a line.
+std::atomic<std::uint64_t> lost_lines{0};
+std::atomic<bool> is_cut{false};
+
+/// One write: O_APPEND then keeps lines whole.
+bool write_line(int descriptor, std::string line) {
+    const bool was_cut = is_cut.exchange(false);
+    if (was_cut) line.insert(0, 1, '\n');
+    const ssize_t written = ::write(descriptor, line.data(), line.size());
+    if (written == static_cast<ssize_t>(line.size())) return true;
+    is_cut = was_cut || written > 0;
+    return false;
 }
 
 bool needs_quotes(std::string_view value) noexcept {
@@ -104,8 +120,13 @@ void Logger::log(LogLevel level, std::string_view event, Fields fields) const {
         line += fmt::format(" {}={}{}{}", field.key, quote, value, quote);
     }
     if (style_ != LogStyle::syslog) line += '\n';
-    // One write: O_APPEND then keeps lines whole. A short one can only mean a full disk.
-    (void)!::write(descriptor_, line.data(), line.size());
+    if (const std::uint64_t lost = lost_lines.exchange(0); lost > 0) {
+        std::string loss = prefix(style_, LogLevel::warning, program_) +
+                           fmt::format("log lines were lost count={}", lost);
+        if (style_ != LogStyle::syslog) loss += '\n';
+        if (!write_line(descriptor_, std::move(loss))) lost_lines += lost;
+    }
+    if (!write_line(descriptor_, std::move(line))) ++lost_lines;
 }
 
 LogStyle style_of_stderr() {

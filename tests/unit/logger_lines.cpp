@@ -2,9 +2,12 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
+#include <csignal>
 #include <regex>
 
 #include "shared/syscalls.hpp"
@@ -61,6 +64,39 @@ BOOST_FIXTURE_TEST_CASE(syslog_gets_facility_daemon_time_and_program, LogFile) {
     const std::regex expected("<27>\\w{3} [ \\d]\\d \\d\\d:\\d\\d:\\d\\d bbserve\\[" +
                               std::to_string(::getpid()) + "\\]: error gone");
     BOOST_TEST(std::regex_match(text(), expected), text());
+}
+
+BOOST_AUTO_TEST_CASE(lost_lines_are_counted_and_told_when_there_is_room_again) {
+    const UniqueFd full(::open("/dev/full", O_WRONLY | O_CLOEXEC));
+    const LogFile log;
+    Logger logger(full.get(), LogStyle::plain, LogLevel::info, "preforkd");
+    for (int i = 0; i < 3; ++i) logger.info("lost");
+    logger.redirect(log.file.get(), LogStyle::plain);
+    logger.info("kept");
+    logger.info("kept too");
+    const std::regex expected(
+        "\\S+ warning \\d+ log lines were lost count=3\n\\S+ info \\d+ kept\n"
+        "\\S+ info \\d+ kept too\n");
+    BOOST_TEST(std::regex_match(log.text(), expected), log.text());
+}
+
+BOOST_AUTO_TEST_CASE(a_line_after_one_that_was_cut_stands_alone) {
+    const LogFile log;
+    const Logger logger(log.file.get(), LogStyle::plain, LogLevel::info, "preforkd");
+    const rlimit full{100, RLIM_INFINITY};
+    rlimit before{};
+    BOOST_REQUIRE(::getrlimit(RLIMIT_FSIZE, &before) == 0);
+    const auto ignored = ::signal(SIGXFSZ, SIG_IGN);
+    BOOST_REQUIRE(::setrlimit(RLIMIT_FSIZE, &full) == 0);
+    logger.info(std::string(200, 'x'));
+    BOOST_REQUIRE(::setrlimit(RLIMIT_FSIZE, &before) == 0);
+    ::signal(SIGXFSZ, ignored);
+    logger.info("whole");
+    const std::string text = log.text();
+    BOOST_TEST(std::count(text.begin(), text.end(), '\n') == 3);
+    BOOST_TEST(text.find("x\n") == 99u);
+    BOOST_TEST(text.find("lost count=1") != std::string::npos);
+    BOOST_TEST(text.ends_with(" whole\n"));
 }
 
 BOOST_AUTO_TEST_SUITE_END()
