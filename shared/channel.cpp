@@ -1,5 +1,6 @@
 #include "shared/channel.hpp"
 
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -21,14 +22,20 @@ bool comes_from_worker(MessageKind kind) noexcept {
     return kind >= MessageKind::ready && kind <= MessageKind::recycle;
 }
 
+/// A message of no bytes looks like the end of the channel, but only after the end is it hung up.
+bool has_ended(const UniqueFd& channel) noexcept {
+    pollfd question{channel.get(), POLLRDHUP, 0};
+    return ::poll(&question, 1, 0) != 0;
+}
+
 /// Receives into `message`; the number of bytes, which with MSG_TRUNC may exceed the message's
 /// size.
 Result<std::size_t> receive(const UniqueFd& channel, msghdr& header) noexcept {
     for (;;) {
         const ssize_t size = ::recvmsg(channel.get(), &header, MSG_CMSG_CLOEXEC | MSG_TRUNC);
         if (size > 0) return static_cast<std::size_t>(size);
-        // A message of no bytes can't be told from the end of the channel; both end it.
-        if (size == 0 || errno == ECONNRESET) return failure(EPIPE);
+        if (size == 0) return failure(has_ended(channel) ? EPIPE : EBADMSG);
+        if (errno == ECONNRESET) return failure(EPIPE);
         if (errno != EINTR) return last_error();
     }
 }

@@ -59,8 +59,8 @@ BOOST_FIXTURE_TEST_CASE(the_master_refuses_every_other_size, Pair) {
         Message first;
         char more[4096];
     } longer{message, {}};
-    for (const std::size_t size :
-         {std::size_t{1}, sizeof(Message) - 1, sizeof(Message) + 1, sizeof longer}) {
+    for (const std::size_t size : {std::size_t{0}, std::size_t{1}, sizeof(Message) - 1,
+                                   sizeof(Message) + 1, sizeof longer}) {
         worker_sends(longer, size);
         BOOST_TEST(receive_from_worker(master).error().value() == EBADMSG);
     }
