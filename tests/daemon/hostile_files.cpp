@@ -1,0 +1,186 @@
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <boost/test/unit_test.hpp>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <sstream>
+
+#include "client.hpp"
+#include "daemon.hpp"
+#include "needs_root.hpp"
+
+// A neighbour who may write where a path of ours leads puts something else there. What it leads to
+// is never written, cut or removed.
+
+using namespace preforkd::testing;
+using boost::unit_test::precondition;
+
+namespace {
+
+const std::string treasure = "root:x:0:0\n";
+
+std::string content_of(const std::string& path) {
+    std::ostringstream content;
+    content << std::ifstream(path).rdbuf();
+    return content.str();
+}
+
+/// A folder like /tmp, and a file elsewhere that must stay as it is.
+struct Neighbourhood {
+    TempFolder common, own;
+    std::string victim = own / "victim", absent = own / "absent", path = common / "path";
+
+    Neighbourhood() {
+        std::ofstream(victim) << treasure;
+        BOOST_REQUIRE(::chmod(victim.c_str(), 0600) == 0);
+        BOOST_REQUIRE(::chmod(common.path().c_str(), 01777) == 0);
+    }
+    void check_victim() const {
+        struct stat status {};
+        BOOST_REQUIRE(::stat(victim.c_str(), &status) == 0);
+        BOOST_TEST(content_of(victim) == treasure);
+        BOOST_TEST((status.st_mode & 07777) == 0600u);
+        BOOST_TEST(status.st_uid == 0u);
+        BOOST_TEST(!std::filesystem::exists(absent));
+    }
+};
+
+struct Trick {
+    const char* name;
+    std::function<void(const Neighbourhood&)> play;
+};
+
+const std::vector<Trick>& tricks() {
+    static const std::vector<Trick> all{
+        {"link", [](const auto& here) { std::filesystem::create_symlink(here.victim, here.path); }},
+        {"link to nothing",
+         [](const auto& here) { std::filesystem::create_symlink(here.absent, here.path); }},
+        {"second name",
+         [](const auto& here) { std::filesystem::create_hard_link(here.victim, here.path); }},
+        {"folder", [](const auto& here) { std::filesystem::create_directory(here.path); }},
+        {"fifo", [](const auto& here) { BOOST_REQUIRE(::mkfifo(here.path.c_str(), 0666) == 0); }},
+        {"socket",
+         [](const auto& here) {
+             sockaddr_un address{};
+             address.sun_family = AF_UNIX;
+             here.path.copy(address.sun_path, sizeof address.sun_path - 1);
+             const preforkd::UniqueFd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+             BOOST_REQUIRE(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address),
+                                  sizeof address) == 0);
+         }},
+        {"somebody's file",
+         [](const auto& here) {
+             std::ofstream(here.path) << "mine";
+             BOOST_REQUIRE(::chown(here.path.c_str(), 1234, 1234) == 0);
+         }},
+    };
+    return all;
+}
+
+/// A start with that path for a key comes to nothing, and says which path it was.
+void refuse(const Trick& trick,
+            const std::function<std::string(const std::string&)>& configuration) {
+    const Neighbourhood here;
+    trick.play(here);
+    const std::string config = here.own / "test.conf";
+    std::ofstream(config) << configuration(here.path);
+    Command command;
+    command.arguments = {"preforkd", "-F", "-c", config, "-o", "runtime_dir=" + (here.own / "run")};
+    command.environment = sanitizer_options();
+    const Outcome outcome = finish(execute(command));
+    BOOST_TEST(outcome.exit.signal == 0);
+    BOOST_TEST(outcome.exit.status != 0);
+    BOOST_TEST(outcome.printed.find(here.path) != std::string::npos, outcome.printed);
+    here.check_victim();
+}
+
+void refuse_all(const std::function<std::string(const std::string&)>& configuration) {
+    for (const Trick& trick : tricks()) BOOST_TEST_CONTEXT(trick.name) refuse(trick, configuration);
+}
+
+std::string with_key(const std::string& key, const std::string& path) {
+    return key + " = " + path + "\n" + listener("echo");
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(hostile_files, *precondition(needs_root))
+
+BOOST_AUTO_TEST_CASE(a_lock_file_that_is_something_else_is_refused) {
+    refuse_all([](const std::string& path) { return with_key("lock_file", path); });
+}
+
+BOOST_AUTO_TEST_CASE(logs_that_are_something_else_are_refused) {
+    for (const char* const key : {"error_log", "output_log", "access_log"})
+        refuse_all([key](const std::string& path) { return with_key(key, path); });
+}
+
+BOOST_AUTO_TEST_CASE(a_data_file_that_is_something_else_is_refused) {
+    refuse_all([](const std::string& path) {
+        return listener("board", "board", "file = " + path + "\n");
+    });
+}
+
+BOOST_AUTO_TEST_CASE(a_configuration_that_is_something_else_is_refused) {
+    for (const Trick& trick : tricks()) {
+        if (trick.name == std::string("link"))
+            continue;  // is read through, and is no configuration
+        const Neighbourhood here;
+        trick.play(here);
+        const Outcome outcome = run_preforkd({"-F", "-c", here.path});
+        BOOST_TEST(outcome.exit == exited(6), trick.name << outcome.printed);
+        BOOST_TEST(outcome.printed.find("path") != std::string::npos, outcome.printed);
+        here.check_victim();
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_root_that_is_no_folder_is_refused) {
+    for (const Trick& trick : tricks()) {
+        if (trick.name == std::string("folder")) continue;
+        refuse(trick, [](const std::string& path) {
+            return listener("web", "http", "root = " + path + "\n");
+        });
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_log_that_is_replaced_meanwhile_is_not_reopened) {
+    for (const Trick& trick : tricks()) {
+        BOOST_TEST_CONTEXT(trick.name) {
+            const Neighbourhood here;
+            Daemon server({.keys = "workers = 1\naccess_log = " + here.path + "\n"});
+            server.start();
+            std::filesystem::remove(here.path);
+            trick.play(here);
+            server.send(SIGUSR1);
+            server.wait_for_line({"logs not reopened", here.path});
+            BOOST_TEST(Client(server.address()).ask("hello") == "hello");
+            server.send(SIGHUP);
+            server.wait_for_line({"reload refused", here.path});
+            BOOST_TEST(Client(server.address()).ask("hello") == "hello");
+            here.check_victim();
+            server.stop();
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_lock_file_that_is_replaced_meanwhile_is_left_alone) {
+    for (const Trick& trick : tricks()) {
+        BOOST_TEST_CONTEXT(trick.name) {
+            const Neighbourhood here;
+            Daemon server({.arguments = {"-o", "lock_file=" + here.path}});
+            server.start();
+            std::filesystem::remove(here.path);
+            trick.play(here);
+            server.send(SIGTERM);
+            BOOST_TEST(server.outcome().exit == exited(0));
+            BOOST_TEST(std::filesystem::exists(std::filesystem::symlink_status(here.path)));
+            here.check_victim();
+        }
+    }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
