@@ -1,0 +1,139 @@
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <boost/test/unit_test.hpp>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <sstream>
+
+#include "client.hpp"
+#include "daemon.hpp"
+#include "file_events.hpp"
+#include "needs_root.hpp"
+
+// Disks, descriptors and memory that run out: what can't be done is told, and the rest goes on.
+
+using namespace preforkd::testing;
+using boost::unit_test::precondition;
+
+namespace {
+
+std::string content_of(const std::string& path) {
+    std::ostringstream content;
+    content << std::ifstream(path).rdbuf();
+    return content.str();
+}
+
+/// In a child: a file system of 64 KiB of its own, at `folder`.
+void mount_small_disk(const std::string& folder) {
+    if (::unshare(CLONE_NEWNS) < 0 || ::mount("", "/", "", MS_REC | MS_PRIVATE, nullptr) < 0 ||
+        ::mount("small", folder.c_str(), "tmpfs", 0, "size=64k,mode=0755") < 0)
+        ::_exit(95);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(resource_faults)
+
+BOOST_AUTO_TEST_CASE(a_full_disk_under_the_logs_costs_lines_and_nothing_else,
+                     *precondition(needs_root)) {
+    const TempFolder outside;
+    const std::string folder = outside / "log", log = folder + "/error.log";
+    std::filesystem::create_directory(folder);
+    Daemon server({.keys = "workers = 1\n",
+                   .sections = listener("echo", "probe"),
+                   .parent = [folder] { mount_small_disk(folder); },
+                   .probe = true,
+                   .error_log = log});
+    server.start();
+    // What only the server sees.
+    const std::string inside = "/proc/" + std::to_string(server.pid()) + "/root";
+    const pid_t worker = server.worker("main/0");
+    Client client(server.address());
+    const std::string line(1000, 'x');
+    for (int i = 0; i < 100; ++i) BOOST_TEST(client.ask("log " + line) == "ok");
+    BOOST_TEST(client.ask("hello") == "hello");
+    BOOST_TEST(Client(server.address()).ask("hello") == "hello");
+    BOOST_TEST(content_of(inside + log).size() < 65537u);
+    BOOST_REQUIRE(::truncate((inside + log).c_str(), 0) == 0);
+    BOOST_TEST(client.ask("log after") == "ok");
+    const std::string text = content_of(inside + log);
+    BOOST_TEST(text.find("log lines were lost count=") != std::string::npos, text);
+    BOOST_TEST(text.find(" after") != std::string::npos, text);
+    BOOST_TEST(server.worker("main/0") == worker);
+    server.stop();
+}
+
+BOOST_AUTO_TEST_CASE(a_full_disk_stops_no_reload_and_no_respawn, *precondition(needs_root)) {
+    const TempFolder outside;
+    const std::string folder = outside / "log", log = folder + "/error.log";
+    std::filesystem::create_directory(folder);
+    Daemon server({.keys = "workers = 1\naccess_log = " + folder + "/access.log\n",
+                   .parent = [folder] { mount_small_disk(folder); },
+                   .error_log = log});
+    server.start();
+    const std::string inside = "/proc/" + std::to_string(server.pid()) + "/root";
+    { std::ofstream(inside + folder + "/filler") << std::string(65536, 'f'); }
+    server.send(SIGHUP);
+    server.wait_for_note({"READY=1"});
+    server.wait_for_note({"STATUS=", "generation 2", "reload ok"});
+    server.mark();
+    Process(server.worker("main/0 gen 2")).send(SIGKILL);
+    server.wait_for_note({"STATUS=", "0 serving"});
+    server.wait_for_note({"STATUS=", "1 serving"});
+    BOOST_TEST(Client(server.address()).ask("hello") == "hello");
+    server.stop();
+}
+
+BOOST_AUTO_TEST_CASE(a_log_folder_that_is_gone_is_made_again_or_told) {
+    const TempFolder outside;
+    const std::string folder = outside / "log", log = folder + "/error.log";
+    Daemon server({.keys = "workers = 1\n", .error_log = log});
+    server.start();
+    std::filesystem::remove_all(folder);
+    BOOST_TEST(Client(server.address()).ask("hello") == "hello");
+    FileEvents above(outside.path());
+    server.send(SIGUSR1);
+    BOOST_REQUIRE(above.wait_until([&] { return std::filesystem::exists(folder); }));
+    FileEvents within(folder);
+    BOOST_REQUIRE(within.wait_until([&] { return holds_all(content_of(log), {"logs reopened"}); }));
+    std::filesystem::remove_all(outside.path());
+    server.send(SIGUSR1);
+    server.send(SIGHUP);
+    server.wait_for_note({"STATUS=", "reload refused", folder});
+    BOOST_TEST(Client(server.address()).ask("hello") == "hello");
+    server.stop();
+}
+
+BOOST_AUTO_TEST_CASE(without_a_descriptor_left_clients_wait_and_are_served_when_one_is_free) {
+    Daemon server({.keys = "workers = 1\n",
+                   .sections = listener("echo", "probe"),
+                   .parent =
+                       [] {
+                           const rlimit few{24, 24};
+                           if (::setrlimit(RLIMIT_NOFILE, &few) < 0) ::_exit(94);
+                       },
+                   .probe = true});
+    server.start();
+    std::vector<std::unique_ptr<Client>> clients;
+    for (int i = 0; i < 24; ++i) clients.push_back(std::make_unique<Client>(server.address()));
+    BOOST_TEST(clients.front()->ask("hello") == "hello");
+    const std::string line = server.wait_for_line({"can't accept"});
+    BOOST_TEST(holds_all(line, {" error ", "Too many open files", "descriptor_limit=24"}), line);
+    // Each that leaves makes room for one that waits.
+    while (!clients.empty()) {
+        BOOST_TEST(clients.front()->ask("hello") == "hello");
+        clients.erase(clients.begin());
+    }
+    // Told at most once for each that waited: it does not spin.
+    BOOST_TEST(server.count_lines({"can't accept"}) <= 24u);
+    server.stop();
+}
+
+BOOST_AUTO_TEST_SUITE_END()
