@@ -74,7 +74,7 @@ def by_tracepoints(bench, server, url, arguments):
         time.sleep(0.5)  # until it has attached
         result = bench.clients.load([*arguments, "-d", "1s"], url, server.pid)
         perf.send_signal(signal.SIGINT)
-        perf.wait(10)
+        perf.wait(60)  # it takes long to let go of its tracepoints where the machine is busy
         calls = {}
         for line in out:
             fields = line.split(",")

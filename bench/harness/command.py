@@ -3,6 +3,7 @@ import argparse
 import datetime
 import os
 import signal
+import subprocess
 import sys
 import time
 
@@ -76,7 +77,7 @@ class Session:
         began, load = time.monotonic(), machine.load_average()
         try:
             finding = run_case(one, self.bench)
-        except (ServerError, ClientError, OSError) as error:
+        except (ServerError, ClientError, OSError, subprocess.SubprocessError) as error:
             print(f"\r\033[K  {one.name} failed: {error}", file=sys.stderr)
             finding = failed_finding(one, error)
         finally:
