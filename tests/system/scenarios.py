@@ -116,6 +116,38 @@ def scenario_reload_refuses_a_bad_file(box, packages):
         box.write(CONFIG, good)
 
 
+def scenario_reload_fails_when_the_new_workers_can_not_start(box, packages):
+    before, good = generation(box), box.path(CONFIG).read_text()
+    # What only a worker finds out.
+    box.write(CONFIG, good.replace("service = http", "service = http\nmime_types = /nonexistent"))
+    try:
+        box.run("systemctl", "reload", "preforkd", expect=1)
+        journal = box.journal("preforkd")
+        check("preforkctl: reload refused: worker main/" in journal and "/nonexistent" in journal,
+              "the journal does not say what was wrong:\n" + journal)
+        check_served(box)
+        equal(generation(box), before, "generation after a refused reload")
+    finally:
+        box.write(CONFIG, good)
+
+
+def scenario_preforkctl_shows_and_controls(box, packages):
+    page(box)
+    status = box.run("preforkctl", "status")
+    print("".join(f"        {line}\n" for line in status.splitlines()), end="")
+    for part in (f"pid {main_pid(box)}", "web ", "main/0", "serving"):
+        check(part in status, f"no {part!r} in\n{status}")
+    check("reload ok: generation" in box.run("preforkctl", "reload", "--wait"), "no verdict")
+    box.run("preforkctl", "-p", "/run/none", "status", expect=3)
+    said = box.run("setpriv", "--reuid=preforkd", "--clear-groups", "preforkctl", "reload", expect=4)
+    check("run preforkctl as root" in said, "what to do is not said: " + said)
+    metrics = box.run("curl", "-sS", "--fail", "http://127.0.0.1:9190/metrics")
+    check('preforkd_requests_total{listener="web",code="2xx"}' in metrics, "no metrics:\n" + metrics)
+    if box.shell("command -v promtool || true"):
+        box.shell("curl -sS http://127.0.0.1:9190/metrics | promtool check metrics")
+    equal(box.run("curl", "-sS", "http://127.0.0.1:9190/ready"), "ready\n", "/ready")
+
+
 def scenario_a_killed_master_is_started_again(box, packages):
     before = main_pid(box)
     box.run("kill", "-KILL", str(before))
@@ -263,8 +295,23 @@ def scenario_the_init_script_keeps_lsb_rules(box, packages):
     box.run("systemctl", "start", "preforkd")
 
 
-def scenario_an_upgrade_goes_on_serving(box, packages):
+def scenario_an_upgrade_loses_no_request(box, packages):
+    load = packages.build / "bench" / "load"
+    client = None
+    if load.exists():
+        box.put(load, "/run/load")
+        client = box.start("/run/load", "-q", "-c", "8", "-R", "200", "-d", "30s", "--timeout", "20s",
+                           "http://127.0.0.1/")
+        box.wait_until("requests come", lambda: "load" in box.run("ps", "-eo", "comm="))
+    before = main_pid(box)
     box.run("dpkg", "-i", "/run/new.deb", timeout=180)
+    equal(main_pid(box), before, "pid of the master after the upgrade")
+    check("(deleted)" not in box.run("readlink", f"/proc/{before}/exe"), "the old program still runs")
+    check("last upgrade: ok" in box.run("preforkctl", "status"), "no verdict on the upgrade")
+    if client:
+        check(client.poll() is None, "the upgrade took longer than the load")
+        said = client.communicate()[0]
+        equal(client.returncode, 0, "exit status of the load client, which said:\n" + said)
     equal(box.run("dpkg-query", "-W", "-f", "${Version}", "preforkd"), "0.1.0", "version")
     check_active(box)
     check_served(box)

@@ -1,0 +1,205 @@
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <boost/test/unit_test.hpp>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+
+#include "client.hpp"
+#include "daemon.hpp"
+#include "needs_root.hpp"
+
+// preforkctl against real servers.
+
+using namespace preforkd::testing;
+using boost::unit_test::precondition;
+
+namespace {
+
+/// `preforkctl -p LOCK ARGUMENTS`, from its start to its end.
+Outcome preforkctl(const std::string& lock_file, const std::vector<std::string>& arguments,
+                   std::function<void()> before_exec = {}) {
+    Command command;
+    command.program = PREFORKD_CONTROL;
+    command.arguments = {"preforkctl", "-p", lock_file};
+    command.arguments.insert(command.arguments.end(), arguments.begin(), arguments.end());
+    command.environment = sanitizer_options();
+    command.before_exec = std::move(before_exec);
+    return finish(execute(command));
+}
+
+Outcome preforkctl(const Daemon& server, const std::vector<std::string>& arguments) {
+    return preforkctl(server.lock_file(), arguments);
+}
+
+void check_says(const Outcome& outcome, int code, const std::vector<std::string>& parts) {
+    BOOST_TEST(outcome.exit == exited(code), outcome.printed);
+    BOOST_TEST(holds_all(outcome.printed, parts), outcome.printed);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(control)
+
+BOOST_AUTO_TEST_CASE(status_shows_the_server_its_listeners_and_its_workers) {
+    Daemon server;
+    server.start();
+    Client client(server.address());
+    BOOST_TEST(client.ask("hello") == "hello");
+    const std::string pid = std::to_string(server.pid());
+    check_says(preforkctl(server, {"status"}), 0,
+               {"running, pid " + pid, "generation 1", "last start: ok", "LISTENER", "\necho ",
+                server.address(), "WORKER", "\nmain/0 ", "\nmain/1 ", "worker exits: none"});
+    check_says(preforkctl(server, {"status", "--json"}), 0,
+               {"{\"program\":", "\"pid\":" + pid, "\"name\":\"echo\"", "\"active\":1"});
+    check_says(preforkctl(server, {"metrics"}), 0,
+               {"preforkd_connections_active{listener=\"echo\"} 1\n", "preforkd_ready 1\n"});
+    const Outcome quiet = preforkctl(server, {"status", "--quiet"});
+    BOOST_TEST(quiet.exit == exited(0));
+    BOOST_TEST(quiet.printed == "");
+    server.stop();
+}
+
+BOOST_AUTO_TEST_CASE(a_killed_worker_is_counted_and_its_numbers_stay, *precondition(needs_root)) {
+    Daemon server({.keys = "workers = 1\n"});
+    server.start();
+    {
+        Client client(server.address());
+        BOOST_TEST(client.ask("hello") == "hello");
+    }
+    Process(server.worker("main/0")).send(SIGKILL);
+    server.wait_for_line({"worker exited"});
+    server.wait_for_line({"worker ready"});
+    check_says(preforkctl(server, {"metrics"}), 0,
+               {"preforkd_connections_accepted_total{listener=\"echo\"} 1\n",
+                "preforkd_connections_active{listener=\"echo\"} 0\n"});
+    const Outcome status = preforkctl(server, {"status"});
+    BOOST_TEST(status.printed.find("worker exits: 1 ") != std::string::npos, status.printed);
+    server.stop();
+}
+
+BOOST_AUTO_TEST_CASE(a_reload_returns_when_the_new_generation_serves) {
+    Daemon server;
+    server.start();
+    check_says(preforkctl(server, {"reload", "--wait"}), 0, {"reload ok: generation 2 serves\n"});
+    check_says(preforkctl(server, {"status"}), 0, {"generation 2", "last reload: ok"});
+    server.stop();
+}
+
+BOOST_AUTO_TEST_CASE(a_refused_reload_fails_with_file_and_line) {
+    Daemon server;
+    server.start();
+    server.configure("drain_timout = 3s\n", listener("echo"));
+    check_says(preforkctl(server, {"reload", "--wait"}), 1,
+               {"preforkctl: reload refused: ", "test.conf:", "unknown key 'drain_timout'",
+                "\n          generation 1 keeps serving, nothing changed\n"});
+    BOOST_TEST(Client(server.address()).ask("hello") == "hello");
+    server.stop();
+}
+
+BOOST_AUTO_TEST_CASE(many_who_wait_for_a_reload_all_hear_of_it) {
+    Daemon server;
+    server.start();
+    std::vector<Execution> waiting;
+    for (int i = 0; i < 5; ++i) {
+        Command command;
+        command.program = PREFORKD_CONTROL;
+        command.arguments = {"preforkctl", "-p", server.lock_file(), "reload", "--wait"};
+        command.environment = sanitizer_options();
+        waiting.push_back(execute(command));
+    }
+    for (Execution& one : waiting)
+        check_says(finish(std::move(one)), 0, {"reload ok: generation "});
+    server.stop();
+}
+
+BOOST_AUTO_TEST_CASE(status_says_what_keeps_a_draining_worker) {
+    Daemon server({.keys = "workers = 1\ndrain_timeout = 60s\n"});
+    server.start();
+    Client client(server.address());
+    BOOST_TEST(client.ask("hello") == "hello");
+    check_says(preforkctl(server, {"reload", "--wait"}), 0, {"reload ok"});
+    check_says(preforkctl(server, {"status"}), 0,
+               {"draining", "1 connection left, closed in ", "\nmain/0 "});
+    client.shutdown_write();
+    BOOST_TEST(client.receive_rest() == "");
+    server.stop();
+}
+
+BOOST_AUTO_TEST_CASE(stop_returns_when_the_server_has_ended) {
+    for (const bool fast : {false, true}) {
+        Daemon server;
+        server.launch();
+        const std::string pid = std::to_string(server.pid());
+        check_says(fast ? preforkctl(server, {"stop", "--fast"}) : preforkctl(server, {"stop"}), 0,
+                   {"pid " + pid + " has stopped\n"});
+        BOOST_TEST(server.outcome().exit == exited(0));
+        server.check_nothing_left();
+    }
+}
+
+BOOST_AUTO_TEST_CASE(workers_come_and_go_and_logs_are_reopened) {
+    Daemon server({.keys = "workers = 1\n"});
+    server.start();
+    check_says(preforkctl(server, {"workers", "+1"}), 0, {"was told"});
+    server.wait_for_line({"worker ready", "slot=main/1"});
+    check_says(preforkctl(server, {"workers", "-1"}), 0, {"was told"});
+    server.wait_for_line({"worker exited", "slot=main/1"});
+    check_says(preforkctl(server, {"reopen"}), 0, {"was told"});
+    server.wait_for_line({"logs reopened"});
+    server.stop();
+}
+
+BOOST_AUTO_TEST_CASE(nobody_there_is_told_as_lsb_has_it) {
+    const TempFolder folder;
+    const std::string lock = folder / "lock";
+    check_says(
+        preforkctl(lock, {"status"}), 3,
+        {"preforkctl: not running: there is no lock file '" + lock, "\n          -p LOCKFILE"});
+    check_says(preforkctl(lock, {"reload"}), 7, {"not running"});
+    std::ofstream(lock) << "1\n";
+    check_says(preforkctl(lock, {"status"}), 1, {"nobody holds the lock file", "a crash left"});
+    check_says(preforkctl(lock, {"stop"}), 7, {"not running"});
+    const Outcome quiet = preforkctl(lock, {"status", "--quiet"});
+    BOOST_TEST(quiet.exit == exited(1));
+    BOOST_TEST(quiet.printed == "");
+}
+
+BOOST_AUTO_TEST_CASE(a_holder_without_a_readable_scoreboard_is_another_version) {
+    const TempFolder folder;
+    const std::string lock = folder / "lock";
+    std::ofstream(lock) << ::getpid() << "\n";
+    const preforkd::UniqueFd held(::open(lock.c_str(), O_RDWR | O_CLOEXEC));
+    BOOST_REQUIRE(::flock(held.get(), LOCK_EX | LOCK_NB) == 0);
+    const std::string pid = "pid " + std::to_string(::getpid());
+    check_says(preforkctl(lock, {"reload"}), 1,
+               {pid + " has no scoreboard", "another version runs"});
+    check_says(preforkctl(lock, {"status"}), 4, {pid + " has no scoreboard"});
+}
+
+BOOST_AUTO_TEST_CASE(another_users_server_is_not_ours_to_control, *precondition(needs_root)) {
+    Daemon server;
+    server.start();
+    BOOST_REQUIRE(::chmod(server.folder().path().c_str(), 0755) == 0);
+    const auto as_nobody = [] {
+        if (::setgid(65534) < 0 || ::setuid(65534) < 0) ::_exit(96);
+    };
+    check_says(preforkctl(server.lock_file(), {"stop"}, as_nobody), 4, {"run preforkctl as root"});
+    check_says(preforkctl(server.lock_file(), {"status"}, as_nobody), 4,
+               {"run preforkctl as root"});
+    BOOST_TEST(Client(server.address()).ask("hello") == "hello");
+    server.stop();
+}
+
+BOOST_AUTO_TEST_CASE(what_is_not_understood_is_refused_before_anything_is_done) {
+    check_says(preforkctl("/nonexistent", {"relaod"}), 2,
+               {"unknown command 'relaod'; did you mean 'reload'?"});
+    check_says(preforkctl("/nonexistent", {}), 2, {"no command"});
+    check_says(preforkctl("/nonexistent", {"-h"}), 0, {"Usage:", "reload [--wait]"});
+    check_says(preforkctl("/nonexistent", {"-V"}), 0, {"preforkctl "});
+}
+
+BOOST_AUTO_TEST_SUITE_END()
