@@ -88,7 +88,7 @@ void Master::on_counting(const WorkerProcess& worker) {
     if (!worker.page.memory.is_open()) return;
     if (seal_against_new_writers(worker.page.memory)) return;
     for (const auto& [pid, reader] : workers_)
-        if (reader.reads_scoreboard && (reader.ready || pid == worker.process.pid))
+        if (reader.reads_scoreboard)  // one that is not READY yet, too: its hand-over is past
             (void)send_to_worker(reader.process.channel, MessageKind::other_page,
                                  worker.page.memory, worker.page.number);
     scoreboard_.count(worker.process.pid.value, worker.page);
