@@ -100,8 +100,7 @@ void Master::handle(Event event) {
     }
     handling_ = false;
     announce_when_alone();
-    scoreboard_.publish(server_state(supervisor_.phase()), supervisor_.generation(),
-                        supervisor_.workers());
+    publish_scoreboard();
     publish_status();
     arm_timer();
 }
@@ -350,8 +349,8 @@ void Master::announce_when_alone() {
 void Master::announce_reload() {
     if (!std::exchange(verdict_due_, std::nullopt)) return;
     const Generation generation = deployments_.rbegin()->first;
-    log_.notice("reload ok", {{"generation", generation.value}});
     publish_verdict(Verdict::Kind::reload, true, "reload ok");
+    log_.notice("reload ok", {{"generation", generation.value}});
     announce_ready(generation);
 }
 
@@ -420,6 +419,11 @@ void Master::take_logs_into_use() {
 }
 
 // ---- What others may know ----
+
+void Master::publish_scoreboard() {
+    scoreboard_.publish(server_state(supervisor_.phase()), supervisor_.generation(),
+                        supervisor_.workers());
+}
 
 void Master::publish_status() {
     const std::string status = status_line();

@@ -95,6 +95,7 @@ class Master {
     void announce_reload();
     void announce_ready(Generation generation);
     void take_logs_into_use();
+    void publish_scoreboard();
     void publish_status();
     void arm_timer();
     [[nodiscard]] std::string status_line() const;

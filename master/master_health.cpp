@@ -178,6 +178,7 @@ void Master::publish_verdict(Verdict::Kind kind, bool accepted, std::string_view
     verdict.orders = orders_taken_;
     verdict.text = text;
     scoreboard_.record(verdict);
+    publish_scoreboard();  // at once: nothing else need happen for a long time
 }
 
 }  // namespace preforkd::master

@@ -139,7 +139,8 @@ def scenario_preforkctl_shows_and_controls(box, packages):
         check(part in status, f"no {part!r} in\n{status}")
     check("reload ok: generation" in box.run("preforkctl", "reload", "--wait"), "no verdict")
     box.run("preforkctl", "-p", "/run/none", "status", expect=3)
-    said = box.run("setpriv", "--reuid=preforkd", "--clear-groups", "preforkctl", "reload", expect=4)
+    said = box.run("setpriv", "--reuid=preforkd", "--clear-groups", "preforkctl", "-p",
+                   "/run/preforkd/preforkd.pid", "reload", expect=4)
     check("run preforkctl as root" in said, "what to do is not said: " + said)
     metrics = box.run("curl", "-sS", "--fail", "http://127.0.0.1:9190/metrics")
     check('preforkd_requests_total{listener="web",code="2xx"}' in metrics, "no metrics:\n" + metrics)
