@@ -7,6 +7,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "master/capabilities.hpp"
+
 namespace preforkd::master {
 namespace {
 
@@ -132,6 +134,7 @@ Listener::~Listener() {
 
 void Listener::remove_path() noexcept {
     if (inode_ == 0) return;
+    const FileAccess as_at_start;
     struct stat now {};
     if (::lstat(path_of(address_), &now) == 0 && now.st_dev == device_ && now.st_ino == inode_)
         ::unlink(path_of(address_));

@@ -57,6 +57,8 @@ class Master {
     void on_signal(int signal);
     void on_child_ended();
     void on_exited(const ExitedProcess& exited);
+    void report_forbidden_call(Pid pid, std::string_view slot);
+    void on_misbehaviour(WorkerProcess& worker);
     void on_message(Pid pid);
     void on_message(WorkerProcess& worker, const Message& message);
     void on_deadline();
@@ -88,6 +90,7 @@ class Master {
     void perform(const action::Stopping& stopping);
     void perform(const action::Exit& exit);
 
+    void spawn_failed(const action::Spawn& spawn, std::string why);
     void enlist(SpawnedWorker process, const action::Spawn& spawn);
     void update_listening();
     void take_into_service(Generation generation);

@@ -9,16 +9,19 @@
 #include <optional>
 #include <sstream>
 
+#include "master/capabilities.hpp"
 #include "master/credentials.hpp"
 #include "master/daemonize.hpp"
 #include "master/deployment.hpp"
 #include "master/lock_file.hpp"
 #include "master/master.hpp"
+#include "master/oom_score.hpp"
 #include "master/sanitize.hpp"
 #include "master/service_paths.hpp"
 #include "shared/config_diff.hpp"
 #include "shared/config_docs.hpp"
 #include "shared/exit_code.hpp"
+#include "shared/kernel_sandbox.hpp"
 #include "shared/sole_service.hpp"
 #include "shared/syscalls.hpp"
 #include "shared/version.hpp"
@@ -115,16 +118,30 @@ UniqueFd keep_callers_stderr(const Config& config, bool foreground) {
 /// What a reload puts beside the running deployment.
 Deployment reload(const LoadRequest& request, const Deployment& running,
                   const LogSurroundings& surroundings, DataOwner owner) {
+    const FileAccess as_at_start;
     Config candidate = load(request);
     throw_if_any(refused_changes(running.config, candidate, request.services));
     ListenerSet listeners = running.listeners.rebind(candidate, request.services);
     return deploy(request, std::move(candidate), std::move(listeners), surroundings, owner);
 }
 
+/// What this kernel can't confine workers in, said once.
+std::vector<std::string> sandbox_notices(const Config& config) {
+    std::vector<std::string> notices;
+    if (config.sandbox == SandboxMode::off) return notices;
+    const std::string gaps = landlock_gaps(landlock_abi());
+    if (!gaps.empty())
+        notices.push_back("this kernel's Landlock can't confine workers in: " + gaps);
+    if (!kernel_has_seccomp())
+        notices.emplace_back("this kernel can't filter the workers' system calls (CONFIG_SECCOMP)");
+    return notices;
+}
+
 /// From here on a failure is for whoever waits for the start, and for the log once nobody does.
 int run(MasterParts parts, StartupPipe& startup) {
     const std::string program = parts.deployment.config.program;
     try {
+        keep_needed_capabilities();
         return Master(std::move(parts), startup).run();
     } catch (const std::exception& error) {
         startup.fail(exit_failure, fmt::format("{}: {}", program, error.what()));
@@ -153,13 +170,14 @@ int serve(const LoadRequest& request, const Inheritance& inheritance) {
 
     const Logger log(deployment.logs.error.get(), deployment.logs.error_style,
                      deployment.config.log_level, request.program);
-    for (const auto* notices :
-         {&inheritance.notices, &identity.notices, &deployment.listeners.notices()})
+    const auto kernel_notices = sandbox_notices(deployment.config);
+    for (const auto* notices : {&inheritance.notices, &identity.notices,
+                                &deployment.listeners.notices(), &kernel_notices})
         for (const std::string& notice : *notices) log.warning(notice);
 
     MasterParts parts{
         std::move(deployment),
-        Spawner(std::move(image), identity.credentials),
+        Spawner(std::move(image), identity.credentials, lower_oom_score()),
         connect_notifier(),
         watchdog_timeout(variable("WATCHDOG_USEC"), variable("WATCHDOG_PID")),
         surroundings,
