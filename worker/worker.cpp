@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <map>
 #include <memory>
@@ -22,6 +23,7 @@
 #include "shared/drain_margin.hpp"
 #include "shared/exit_code.hpp"
 #include "shared/process_title.hpp"
+#include "shared/scoreboard.hpp"
 #include "shared/worker_entry.hpp"
 #include "worker/access_log.hpp"
 #include "worker/engine.hpp"
@@ -42,6 +44,7 @@ class Worker {
 
   private:
     struct RunningService {
+        std::array<Counter, most_metrics> counters;
         std::unique_ptr<ServiceContext> context;
         std::unique_ptr<Service> service;
     };
@@ -122,6 +125,8 @@ void Worker::start_services() {
             running.context =
                 std::make_unique<ServiceContext>(section.name, type.read_options(section.settings),
                                                  paths_of(listener.section), log_, &access_log_);
+            running.context->keep_metrics(type.metrics, running.counters);
+            if (type.needs.starts_threads) engine_.offer_threads();
             running.service = type.make();
             running.service->start(*running.context);
         }

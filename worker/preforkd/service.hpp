@@ -8,10 +8,13 @@
 #include <preforkd/run.hpp>
 #include <preforkd/service_type.hpp>
 #include <preforkd/task.hpp>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
+#include "shared/counter.hpp"
 #include "shared/log_level.hpp"
 
 // All that a program needs to become a daemon.
@@ -56,6 +59,14 @@ class ServiceContext {
     /// NAME of the `[listen.NAME]` section.
     [[nodiscard]] const std::string& listener_name() const noexcept { return listener_name_; }
 
+    /// The number that the service declared as `name` in its metrics(); lives as long as the
+    /// service. Throws std::logic_error when it declared none of that kind.
+    [[nodiscard]] Counter& counter(std::string_view name) const;
+    [[nodiscard]] Counter& gauge(std::string_view name) const;
+
+    /// For the worker: what counter() and gauge() find, in order of declaration.
+    void keep_metrics(std::vector<Metric> metrics, std::span<Counter> counters);
+
     /// One line in the error log with the listener's name.
     void log(LogLevel level, std::string_view text) const;
 
@@ -69,6 +80,10 @@ class ServiceContext {
     void log_access(std::string_view line) const;
 
   private:
+    [[nodiscard]] Counter& metric(std::string_view name, Metric::Kind kind) const;
+
+    std::vector<Metric> metrics_;
+    std::span<Counter> counters_;
     std::string listener_name_;
     std::any options_;
     std::map<std::string, int, std::less<>> descriptors_;
@@ -89,6 +104,11 @@ class Service {
     /// Runs in each worker after privileges are gone and before the first connection. `context`
     /// lives as long as the service. What it throws cancels the start or reload, with its text.
     virtual void start(ServiceContext& context) { static_cast<void>(context); }
+
+    /// Runs in each worker after start() of all its services, once the worker has confined itself
+    /// to what they declare (see SandboxNeeds): the place to start threads. What it throws counts
+    /// as start()'s.
+    virtual void confined() {}
 
     /// Serves one client; the connection ends when the task does. An exception ends it too, and is
     /// logged with the peer; it harms no other connection.
