@@ -30,6 +30,25 @@ class Sender {
 
 }  // namespace
 
+SavedDeployment save(const Deployment& deployment, std::string config_text) {
+    SavedDeployment saved{
+        std::move(config_text), deployment.listeners.save(), {}, save(deployment.logs)};
+    for (const OpenedPath& path : deployment.paths)
+        saved.paths.push_back({path.section, path.key, descriptor_of(path.descriptor)});
+    return saved;
+}
+
+Deployment restore(const SavedDeployment& saved, Config config, UniqueFd config_text) {
+    Deployment deployment{std::move(config),
+                          std::move(config_text),
+                          ListenerSet::restore(saved.listeners),
+                          {},
+                          restore(saved.logs)};
+    for (const SavedPath& path : saved.paths)
+        deployment.paths.push_back({path.section, path.key, UniqueFd(path.descriptor.number)});
+    return deployment;
+}
+
 std::vector<Place> places_of(const Deployment& deployment, std::string_view pool,
                              std::uint32_t slot) {
     std::vector<Place> places;

@@ -24,6 +24,20 @@ struct Deployment {
     LogFiles logs;
 };
 
+/// A deployment as the next program takes it over.
+struct SavedDeployment {
+    std::string config_text;  ///< the effective configuration
+    SavedListeners listeners;
+    std::vector<SavedPath> paths;
+    SavedLogs logs;
+};
+
+/// What restore() goes on with; all that is open stays `deployment`'s until the exec. `config_text`
+/// is what stands in the descriptor of that name.
+[[nodiscard]] SavedDeployment save(const Deployment& deployment, std::string config_text);
+/// `config` and `config_text` were made from `saved.config_text`.
+[[nodiscard]] Deployment restore(const SavedDeployment& saved, Config config, UniqueFd config_text);
+
 /// The sockets that the worker of slot number `slot` of `pool` gets, in the order in which they are
 /// handed over.
 [[nodiscard]] std::vector<Place> places_of(const Deployment& deployment, std::string_view pool,

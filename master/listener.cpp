@@ -7,6 +7,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstring>
+
 namespace preforkd::master {
 namespace {
 
@@ -123,6 +126,25 @@ Result<Listener> Listener::adopt(UniqueFd socket) {
     if (const error_code error = listener.read_address()) return error;
     if (!listener.address_.is_unix())
         if (const auto error = set_tcp_options(listener.socket_)) return error;
+    return listener;
+}
+
+SavedSocket Listener::save() const {
+    return {descriptor_of(socket_),
+            std::string(reinterpret_cast<const char*>(&address_.storage), address_.length), device_,
+            inode_, adopted_};
+}
+
+Listener Listener::restore(const SavedSocket& saved) {
+    Listener listener(UniqueFd(saved.socket.number), {});
+    sockaddr_storage storage{};
+    const auto length = std::min(saved.address.size(), sizeof storage);
+    std::memcpy(&storage, saved.address.data(), length);
+    listener.address_ =
+        make_address(reinterpret_cast<sockaddr*>(&storage), static_cast<socklen_t>(length));
+    listener.device_ = saved.device;
+    listener.inode_ = saved.inode;
+    listener.adopted_ = saved.adopted;
     return listener;
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "master/descriptor.hpp"
 #include "shared/address.hpp"
 #include "shared/result.hpp"
 #include "shared/unique_fd.hpp"
@@ -17,6 +18,15 @@ struct ListenerOptions {
     bool client_speaks_first = false;  ///< defer accepting until data is there, or a second passed
     /// Bind beside our own listeners whose address covers this one. Else the address must be free.
     bool beside_our_own = false;
+};
+
+/// A listener as the next program takes it over.
+struct SavedSocket {
+    Descriptor socket;
+    std::string address;  ///< the bytes of its sockaddr
+    dev_t device = 0;
+    ino_t inode = 0;
+    bool adopted = false;
 };
 
 /// A listening socket: non-blocking, close-on-exec, TCP ones with SO_REUSEPORT so that more of ours
@@ -33,6 +43,10 @@ class Listener {
     /// Takes a listening stream socket that somebody else made, such as the service manager.
     /// Its path stays theirs. Errors: EINVAL  it isn't one.
     [[nodiscard]] static Result<Listener> adopt(UniqueFd socket);
+
+    /// What restore() goes on with; the socket stays this one's until the exec.
+    [[nodiscard]] SavedSocket save() const;
+    [[nodiscard]] static Listener restore(const SavedSocket& saved);
 
     Listener(Listener&& other) noexcept
         : socket_(std::move(other.socket_)),

@@ -100,6 +100,29 @@ ListenerGroup::ListenerGroup(Listener first, std::string configured, const Liste
     order_.joined(0);
 }
 
+ListenerGroup::ListenerGroup(const SavedGroup& saved)
+    : configured_(saved.configured),
+      options_(saved.options),
+      adopted_(saved.sockets.front().adopted),
+      targets_(saved.targets),
+      attached_(saved.attached) {
+    for (std::size_t i = 0; i < saved.members.size(); ++i) {
+        sockets_.emplace(saved.members[i], Listener::restore(saved.sockets[i]));
+        order_.joined(saved.members[i]);
+    }
+    address_ = sockets_.begin()->second.address();
+}
+
+SavedGroup ListenerGroup::save() const {
+    SavedGroup saved{configured_, options_, {}, {}, targets_, attached_};
+    for (std::uint32_t index = 0; index < order_.size(); ++index) {
+        if (order_.at(index) == sink_member) continue;
+        saved.members.push_back(order_.at(index));
+        saved.sockets.push_back(sockets_.at(order_.at(index)).save());
+    }
+    return saved;
+}
+
 ListenerGroup::~ListenerGroup() = default;
 
 bool ListenerGroup::may_have_several() const noexcept {

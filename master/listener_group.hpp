@@ -10,6 +10,16 @@
 
 namespace preforkd::master {
 
+/// A group as the next program takes it over.
+struct SavedGroup {
+    std::string configured;
+    ListenerOptions options;
+    std::vector<Member> members;       ///< in the kernel's order
+    std::vector<SavedSocket> sockets;  ///< of each
+    std::vector<Member> targets;
+    std::vector<std::uint32_t> attached;
+};
+
 /// Every listening socket of one address: one for each slot, or one that all workers share. The
 /// master owns them, and they outlive workers and generations: the worker of a slot gets the same
 /// socket in each. Where there are several a steering program says which of them get new
@@ -18,6 +28,11 @@ class ListenerGroup {
   public:
     /// `configured`: the address as the configuration has it, port 0 included.
     ListenerGroup(Listener first, std::string configured, const ListenerOptions& options);
+    /// Goes on with the one that was saved. Requires: it has a socket.
+    explicit ListenerGroup(const SavedGroup& saved);
+    /// What to go on with; the sockets stay this one's until the exec. Requires: is_open(), it does
+    /// not close, and no member leaves.
+    [[nodiscard]] SavedGroup save() const;
     ListenerGroup(const ListenerGroup&) = delete;
     ListenerGroup& operator=(const ListenerGroup&) = delete;
     ~ListenerGroup();

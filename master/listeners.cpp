@@ -275,6 +275,32 @@ void ListenerSet::take_into_service() const noexcept {
     for (const Entry& entry : entries_) entry.group->apply(entry.options);
 }
 
+ListenerSet::Groups ListenerSet::groups() const {
+    Groups groups;
+    for (const Entry& entry : entries_) groups.push_back(entry.group);
+    return groups;
+}
+
+SavedListeners ListenerSet::save() const {
+    SavedListeners saved;
+    for (const Entry& entry : entries_) {
+        const auto group = static_cast<std::uint32_t>(saved.groups.size());
+        saved.groups.push_back(entry.group->save());
+        saved.entries.push_back({entry.section, entry.options, entry.one_per_slot, group});
+    }
+    return saved;
+}
+
+ListenerSet ListenerSet::restore(const SavedListeners& saved) {
+    ListenerSet set;
+    for (const SavedListeners::Entry& one : saved.entries) {
+        auto group = std::make_shared<ListenerGroup>(saved.groups[one.group]);
+        set.known_->push_back(group);
+        set.entries_.push_back({one.section, one.options, one.one_per_slot, std::move(group)});
+    }
+    return set;
+}
+
 std::vector<Place> ListenerSet::places_of(std::string_view section, std::uint32_t slot) const {
     std::vector<Place> places;
     for (const Entry& entry : entries_)

@@ -20,6 +20,18 @@ struct Place {
     bool operator==(const Place&) const = default;
 };
 
+/// A set as the next program takes it over.
+struct SavedListeners {
+    struct Entry {
+        std::string section;
+        ListenerOptions options;
+        bool one_per_slot = false;
+        std::uint32_t group = 0;  ///< index of it
+    };
+    std::vector<SavedGroup> groups;
+    std::vector<Entry> entries;
+};
+
 /// The listening sockets of one configuration. Those that two configurations have in common are
 /// shared by their sets and close with the last of them: dropping the newer set abandons a reload,
 /// dropping the older one completes it.
@@ -38,6 +50,14 @@ class ListenerSet {
     /// changes nothing in this one. Throws StartupError as open() does.
     [[nodiscard]] ListenerSet rebind(const Config& config,
                                      const std::vector<ServiceSpec>& services) const;
+
+    /// What restore() goes on with; the sockets stay this set's until the exec.
+    [[nodiscard]] SavedListeners save() const;
+    [[nodiscard]] static ListenerSet restore(const SavedListeners& saved);
+
+    /// Its groups, in the order in which they are saved.
+    using Groups = std::vector<std::shared_ptr<ListenerGroup>>;
+    [[nodiscard]] Groups groups() const;
 
     /// Gives the sockets that were kept the backlog and the deferral of this set's configuration.
     void take_into_service() const noexcept;

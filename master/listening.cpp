@@ -168,6 +168,11 @@ bool Listening::serves_only(Generation generation) const {
     return true;
 }
 
+bool Listening::is_calm() const {
+    return leavers_.empty() &&
+           std::ranges::none_of(groups_, [](const auto& group) { return group->is_closing(); });
+}
+
 void Listening::on_exited(Pid pid) {
     health_.forget(pid);
     close_settled();

@@ -38,6 +38,7 @@ class Listening {
 
     /// Hung or not; a full one can't take more clients for now. Takes effect with the next update.
     [[nodiscard]] Health& health() noexcept { return health_; }
+    [[nodiscard]] const Health& health() const noexcept { return health_; }
 
     /// Tells the worker to drain, but to go on accepting from sockets that depart.
     error_code drain(WorkerProcess& worker);
@@ -46,6 +47,8 @@ class Listening {
     void on_stopped(WorkerProcess& worker, std::uint32_t place);
     /// No worker of an older generation accepts any more, but for clients that socket had before.
     [[nodiscard]] bool serves_only(Generation generation) const;
+    /// Nothing departs or closes: all there is to know of the sockets is in the sets.
+    [[nodiscard]] bool is_calm() const;
     /// It is no longer in the table.
     void on_exited(Pid pid);
 

@@ -140,18 +140,17 @@ LockFile LockFile::acquire(std::string path) {
     refuse(path, "another program keeps replacing it; find out which and set lock_file elsewhere");
 }
 
-LockFile LockFile::adopt(std::string path, UniqueFd fd) {
+LockFile LockFile::adopt(std::string path, int fd) {
     struct stat found {};
-    if (::fstat(fd.get(), &found) < 0 || !S_ISREG(found.st_mode))
-        refuse(path, fmt::format("descriptor {} handed over for it is no regular file", fd.get()));
-    if (::flock(fd.get(), LOCK_EX | LOCK_NB) < 0)
-        refuse(path, fmt::format("descriptor {} handed over for it does not hold the lock: {}",
-                                 fd.get(), std::strerror(errno)));
-    if (::fcntl(fd.get(), F_SETFD, FD_CLOEXEC) < 0)
-        refuse(path, fmt::format("cannot mark it close-on-exec: {}", std::strerror(errno)));
-    LockFile lock(std::move(path), std::move(fd));
-    if (const error_code error = lock.write_pid())
-        refuse(lock.path(), fmt::format("cannot write our pid: {}", error.message()));
+    if (::fstat(fd, &found) < 0 || !S_ISREG(found.st_mode))
+        refuse(path, fmt::format("descriptor {} handed over for it is no regular file", fd));
+    if (::flock(fd, LOCK_EX | LOCK_NB) < 0)
+        refuse(path, fmt::format("descriptor {} handed over for it does not hold the lock: {}", fd,
+                                 std::strerror(errno)));
+    LockFile lock(std::move(path), UniqueFd(fd));
+    (void)::fcntl(fd, F_SETFD, FD_CLOEXEC);
+    lock.owner_ = Pid{::getpid()};
+    (void)lock.write_pid();  // it is there already, unless somebody has written to our file
     return lock;
 }
 

@@ -21,8 +21,8 @@ class LockFile {
     [[nodiscard]] static LockFile acquire(std::string path);
 
     /// Goes on with a lock that the program we replaced by execve(2) held as `fd`.
-    /// Throws StartupError when `fd` is no lock of ours.
-    [[nodiscard]] static LockFile adopt(std::string path, UniqueFd fd);
+    /// Throws StartupError when `fd` is no lock of ours, and then leaves it open.
+    [[nodiscard]] static LockFile adopt(std::string path, int fd);
 
     LockFile(LockFile&& other) noexcept = default;
     LockFile& operator=(LockFile&& other) noexcept;

@@ -120,6 +120,16 @@ LogStyle style_of(const LogTarget& target) {
 
 }  // namespace
 
+SavedLogs save(const LogFiles& logs) {
+    return {descriptor_of(logs.error), logs.error_style, descriptor_of(logs.output),
+            descriptor_of(logs.access)};
+}
+
+LogFiles restore(const SavedLogs& saved) {
+    return {UniqueFd(saved.error.number), saved.error_style, UniqueFd(saved.output.number),
+            UniqueFd(saved.access.number)};
+}
+
 LogFiles open_logs(const Config& config, const LogSurroundings& surroundings) {
     const LogTarget errors = error_log_of(config, surroundings.foreground, ::geteuid());
     const LogTarget output = output_log_of(config, surroundings.foreground, ::geteuid());

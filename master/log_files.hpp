@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "master/descriptor.hpp"
 #include "shared/config.hpp"
 #include "shared/log.hpp"
 #include "shared/unique_fd.hpp"
@@ -17,6 +18,17 @@ struct LogFiles {
     UniqueFd output;
     UniqueFd access;  ///< empty: off
 };
+
+/// Logs as the next program takes them over.
+struct SavedLogs {
+    Descriptor error;
+    LogStyle error_style = LogStyle::plain;
+    Descriptor output;
+    Descriptor access;
+};
+
+[[nodiscard]] SavedLogs save(const LogFiles& logs);
+[[nodiscard]] LogFiles restore(const SavedLogs& saved);
 
 /// Where the system's log listens. Source: syslog(3).
 inline constexpr const char* syslog_socket = "/dev/log";

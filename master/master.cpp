@@ -42,6 +42,9 @@ ServerState server_state(Phase phase) {
         case Phase::loading:
         case Phase::reloading:
             return ServerState::reloading;
+        case Phase::proving:
+        case Phase::executing:
+            return ServerState::upgrading;
         case Phase::leaving:
         case Phase::stopping:
         case Phase::exited:
@@ -50,22 +53,26 @@ ServerState server_state(Phase phase) {
     return ServerState::stopping;
 }
 
-/// A text of several lines, as a log or STATUS= can hold it.
+}  // namespace
+
+std::unique_ptr<EventLoop> make_event_loop() {
+    return std::make_unique<EventLoop>(std::initializer_list<int>{
+        SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD, SIGTTIN, SIGTTOU});
+}
+
 std::string on_one_line(std::string text) {
     while (!text.empty() && text.back() == '\n') text.pop_back();
     std::replace(text.begin(), text.end(), '\n', ';');
     return text;
 }
 
-}  // namespace
-
 Master::Master(MasterParts parts, StartupPipe& startup)
     : parts_(std::move(parts)),
       startup_(startup),
       log_(parts_.deployment.logs.error.get(), parts_.deployment.logs.error_style,
            parts_.deployment.config.log_level, parts_.deployment.config.program),
-      loop_({SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGCHLD, SIGTTIN, SIGTTOU}),
-      scoreboard_(parts_.deployment.config.program),
+      loop_(*parts_.loop),
+      scoreboard_(parts_.deployment.config.program, parts_.version),
       listening_(workers_, log_) {
     listening_.on_misbehaviour = [this](Pid pid) { handle(event::WorkerMisbehaved{pid}); };
     loop_.on_signal = [this](int signal) { on_signal(signal); };
@@ -77,7 +84,7 @@ Master::Master(MasterParts parts, StartupPipe& startup)
 int Master::run() {
     const Policy policy = policy_of(parts_.deployment.config, pools_);
     deployments_.emplace(Generation{1}, std::move(parts_.deployment));
-    set_process_title(in_service().config.program + ": master");
+    set_process_title(title());
     handle(event::Start{policy});
     loop_.run();
     return exit_code_;
@@ -101,6 +108,7 @@ void Master::handle(Event event) {
     handling_ = false;
     announce_when_alone();
     publish_scoreboard();
+    take_upgrade_step();
     publish_status();
     arm_timer();
 }
@@ -117,6 +125,9 @@ void Master::on_signal(int signal) {
         case SIGINT:
         case SIGQUIT:
             return handle(event::QuitReceived{});
+        case SIGUSR2:
+            scoreboard_.count_order();
+            return handle(event::Usr2Received{});
         case SIGTTIN:
             return handle(event::TtinReceived{});
         case SIGTTOU:
@@ -129,9 +140,16 @@ void Master::on_signal(int signal) {
 }
 
 void Master::on_child_ended() {
+    // No exec in the middle: what is reaped and not dealt with would be nobody's.
+    reaping_ = true;
     for (const ExitedProcess& exited : workers_.reap()) on_exited(exited);
+    reaping_ = false;
     on_stopped_or_continued();
-    if (const unsigned orphans = workers_.reap_orphans(); orphans > 0)
+    take_upgrade_step();
+    if (proof_)
+        if (const auto answer = proof_->finish()) on_proof(*answer);
+    const Pid spared = proof_ ? proof_->pid() : Pid{};
+    if (const unsigned orphans = workers_.reap_orphans(spared); orphans > 0)
         log_.debug("orphans reaped", {{"count", orphans}});
 }
 
@@ -196,6 +214,7 @@ void Master::on_message(WorkerProcess& worker, const Message& message) {
         case MessageKind::stopped:
             listening_.on_stopped(worker, message.section);
             announce_when_alone();
+            take_upgrade_step();
             publish_status();
             return arm_timer();
         case MessageKind::full:
@@ -220,6 +239,10 @@ void Master::set_healthy(Pid pid, bool healthy) {
 void Master::update_listening() {
     listening_.update(supervisor_.workers(), deployments_, pools_);
     arm_timer();
+}
+
+void Master::watch(WorkerProcess& worker) {
+    loop_.watch(worker.process.channel, [this, pid = worker.process.pid] { on_message(pid); });
 }
 
 void Master::on_deadline() {
@@ -264,7 +287,7 @@ void Master::perform(const action::Spawn& spawn) {
                    {{"slot", pools_.text(spawn.slot)}, {"why", error.message()}});
         return handle(event::SpawnFailed{spawn.slot, spawn.generation});
     }
-    auto process = parts_.spawner.spawn(title, deployment.logs.output, deployment.logs.error);
+    auto process = parts_.spawner->spawn(title, deployment.logs.output, deployment.logs.error);
     if (process) return enlist(std::move(*process), spawn);
     last_trouble_ = fmt::format("fork failed: {}", process.error().message());
     log_.error("can't fork a worker; will try again",
@@ -281,7 +304,7 @@ void Master::enlist(SpawnedWorker process, const action::Spawn& spawn) {
         {std::move(process), spawn.slot, spawn.generation, Clock::now(), /*ready=*/false});
     for (Place& place : places_of(deployment, name.pool, name.slot))
         worker.places.push_back({std::move(place)});
-    loop_.watch(worker.process.channel, [this, pid] { on_message(pid); });
+    watch(worker);
     watch_over(worker);
     handle(event::WorkerSpawned{spawn.slot, spawn.generation, pid});
     error_code error = hand_over(deployment, worker.process.channel, name);
@@ -319,8 +342,7 @@ void Master::perform(const action::Kill& kill) {
 void Master::perform(const action::LoadConfig& load) {
     announce_reload();
     log_.notice("reload begins", {{"generation", load.generation.value}});
-    // The time must lie after the signal's: systemd.service(5), Type=notify-reload.
-    parts_.notifier.send(fmt::format("RELOADING=1\nMONOTONIC_USEC={}", monotonic_microseconds()));
+    if (!upgraded_from_) announce_reloading();
     last_trouble_.clear();
     orders_taken_ = scoreboard_.orders();
     try {
@@ -349,17 +371,28 @@ void Master::announce_when_alone() {
 void Master::announce_reload() {
     if (!std::exchange(verdict_due_, std::nullopt)) return;
     const Generation generation = deployments_.rbegin()->first;
-    publish_verdict(Verdict::Kind::reload, true, "reload ok");
-    log_.notice("reload ok", {{"generation", generation.value}});
+    if (const auto from = std::exchange(upgraded_from_, std::nullopt))
+        conclude(Verdict::Kind::upgrade, true, "upgrade ok",
+                 {{"from", *from}, {"to", parts_.version}, {"generation", generation.value}},
+                 fmt::format("upgrade ok: {} to {}", *from, parts_.version));
+    else
+        conclude(Verdict::Kind::reload, true, "reload ok", {{"generation", generation.value}},
+                 "reload ok");
     announce_ready(generation);
 }
 
 void Master::perform(const action::AbandonGeneration& abandon) {
     deployments_.erase(abandon.generation);
     const std::string why = on_one_line(describe(abandon.failure));
-    publish_verdict(Verdict::Kind::reload, false, "reload refused: " + why);
-    log_.error("reload refused; the running generation goes on",
-               {{"generation", supervisor_.generation().value}, {"why", why}});
+    const std::uint64_t generation = supervisor_.generation().value;
+    if (const auto from = std::exchange(upgraded_from_, std::nullopt))
+        conclude(Verdict::Kind::upgrade, false, "upgraded, but the old workers go on",
+                 {{"from", *from}, {"to", parts_.version}, {"why", why}},
+                 fmt::format("upgraded: {} to {}, but the old workers go on: {}", *from,
+                             parts_.version, why));
+    else
+        conclude(Verdict::Kind::reload, false, "reload refused; the running generation goes on",
+                 {{"generation", generation}, {"why", why}}, "reload refused: " + why);
     parts_.notifier.send("READY=1");
 }
 
@@ -423,6 +456,17 @@ void Master::take_logs_into_use() {
 void Master::publish_scoreboard() {
     scoreboard_.publish(server_state(supervisor_.phase()), supervisor_.generation(),
                         supervisor_.workers());
+}
+
+void Master::conclude(Verdict::Kind kind, bool accepted, std::string_view event,
+                      Logger::Fields fields, std::string_view verdict) {
+    publish_verdict(kind, accepted, verdict);
+    log_.log(accepted ? LogLevel::notice : LogLevel::error, event, fields);
+}
+
+// The time must lie after the signal's: systemd.service(5), Type=notify-reload.
+void Master::announce_reloading() {
+    parts_.notifier.send(fmt::format("RELOADING=1\nMONOTONIC_USEC={}", monotonic_microseconds()));
 }
 
 void Master::publish_status() {

@@ -11,11 +11,16 @@
 #include "master/daemonize.hpp"
 #include "master/deployment.hpp"
 #include "master/event_loop.hpp"
+#include "master/image.hpp"
+#include "master/image_proof.hpp"
 #include "master/listening.hpp"
+#include "master/lock_file.hpp"
 #include "master/pools.hpp"
 #include "master/scoreboard.hpp"
 #include "master/spawn.hpp"
+#include "master/start_record.hpp"
 #include "master/supervisor.hpp"
+#include "master/upgrade_state.hpp"
 #include "master/worker_table.hpp"
 #include "shared/channel.hpp"
 #include "shared/log.hpp"
@@ -25,8 +30,13 @@ namespace preforkd::master {
 
 /// What a master is made of once start-up has checked, locked and bound everything.
 struct MasterParts {
-    Deployment deployment;  ///< of the first generation
-    Spawner spawner;
+    std::optional<LockFile> lock;  ///< the first, so that it goes last
+    StartRecord start;
+    std::string version;  ///< of this program
+    UniqueFd callers_stderr;
+    Deployment deployment;  ///< the one in service
+    std::unique_ptr<Spawner> spawner;
+    std::unique_ptr<EventLoop> loop;
     Notifier notifier;
     std::optional<std::chrono::microseconds> watchdog;
     LogSurroundings log_surroundings;
@@ -38,8 +48,22 @@ struct MasterParts {
     std::vector<ServiceSpec> services;
 };
 
+/// The event loop with every signal that means something to a master.
+[[nodiscard]] std::unique_ptr<EventLoop> make_event_loop();
+
+/// How a master goes on after an exec.
+struct Succeeding {
+    const UpgradeState& state;
+    std::optional<std::string> came_back;  ///< this is the old program again; why the new one left
+    std::function<void()> settle;          ///< nothing can fail any more
+    std::function<void(const std::string& why)> give_up;  ///< never returns
+};
+
 /// The privileged process: takes what happens to the supervisor and does what it answers. Reads
 /// nothing that a client wrote, and only checked messages of fixed size from workers.
+/// A text of several lines, as a log or STATUS= can hold it.
+[[nodiscard]] std::string on_one_line(std::string text);
+
 class Master {
   public:
     /// `startup` hears how the start went and outlives the master.
@@ -51,6 +75,9 @@ class Master {
     /// New clients are steered around a worker that is not healthy, if others are.
     void set_healthy(Pid pid, bool healthy);
 
+    /// Goes on as the master that became this program, and runs until the last worker is gone.
+    int go_on(const Succeeding& succeeding);
+
   private:
     // What happens.
     void handle(Event event);
@@ -61,9 +88,12 @@ class Master {
     void on_message(WorkerProcess& worker, const Message& message);
     void on_deadline();
     void reopen_logs();
+    void watch(WorkerProcess& worker);
 
     // How workers are: master_health.cpp.
     void watch_over(WorkerProcess& worker);
+    void watch_hang_timer(WorkerProcess& worker);
+    void go_on_watching(WorkerProcess& worker);
     void on_stale(Pid pid, const char* how);
     void on_stopped_or_continued();
     void look_at_stale_workers();
@@ -83,21 +113,35 @@ class Master {
     void perform(const action::LoadConfig& load);
     void perform(const action::CommitGeneration& commit);
     void perform(const action::AbandonGeneration& abandon);
+    void perform(const action::ProveImage& prove);
+    void perform(const action::ExecuteImage& execute);
+    void perform(const action::AbandonUpgrade& abandon);
     void perform(const action::Started& started);
     void perform(const action::StartFailed& failed);
     void perform(const action::Stopping& stopping);
     void perform(const action::Exit& exit);
+
+    void on_proof(const ProofAnswer& answer);
+    void take_upgrade_step();
+    void prove_next_image();
+    void execute_next_image();
+    [[nodiscard]] UpgradeState save() const;
 
     void enlist(SpawnedWorker process, const action::Spawn& spawn);
     void update_listening();
     void take_into_service(Generation generation);
     void announce_when_alone();
     void announce_reload();
+    void announce_reloading();
     void announce_ready(Generation generation);
     void take_logs_into_use();
     void publish_scoreboard();
+    /// What became of a reload or an upgrade: a line for the log, and what everybody is to know.
+    void conclude(Verdict::Kind kind, bool accepted, std::string_view event, Logger::Fields fields,
+                  std::string_view verdict);
     void publish_status();
     void arm_timer();
+    [[nodiscard]] std::string title() const { return parts_.start.program + ": master"; }
     [[nodiscard]] std::string status_line() const;
     [[nodiscard]] std::string listen_fields() const;
     [[nodiscard]] std::string describe(const Failure& failure) const;
@@ -106,7 +150,7 @@ class Master {
     MasterParts parts_;
     StartupPipe& startup_;
     Logger log_;
-    EventLoop loop_;
+    EventLoop& loop_;
     Scoreboard scoreboard_;
     Supervisor supervisor_;
     PoolNames pools_;
@@ -115,8 +159,14 @@ class Master {
     std::map<Generation, Deployment> deployments_;  ///< in service and, during a reload, incoming
     std::queue<Event> events_;
     bool handling_ = false;
-    std::string last_trouble_;  ///< why the last worker or spawn failed, in words
-    std::string verdict_;       ///< of the last reload, for STATUS=; empty before the first
+    std::string last_trouble_;           ///< why the last worker or spawn failed, in words
+    std::string verdict_;                ///< of the last reload or upgrade; empty before the first
+    std::optional<Image> next_image_;    ///< while it is being proven
+    std::unique_ptr<ImageProof> proof_;  ///< the same
+    std::string next_version_;
+    bool upgrade_step_due_ = false;
+    bool reaping_ = false;
+    std::optional<std::string> upgraded_from_;  ///< until an upgrade's own reload has its verdict
     std::string published_status_;
     std::optional<TimePoint> watchdog_due_;
     /// A reload is through, and until then its verdict waits for old workers to stop accepting.

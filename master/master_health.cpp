@@ -51,8 +51,7 @@ void Master::watch_over(WorkerProcess& worker) {
 
     if (auto page = scoreboard_.make_page(sections.size())) worker.page = std::move(*page);
     worker.hang_timer.reset(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
-    if (worker.hang_timer.is_open())
-        loop_.watch_once(worker.hang_timer, [this, pid] { on_stale(pid, "no turn for 2s"); });
+    watch_hang_timer(worker);
     if (!worker.page.memory.is_open() || !worker.hang_timer.is_open())
         log_.error("worker is not watched: no descriptor or memory for its page or its timer",
                    {{"slot", pools_.text(worker.slot)},
@@ -64,6 +63,25 @@ void Master::watch_over(WorkerProcess& worker) {
     entry.spawned_at = std::chrono::nanoseconds(worker.spawned_at.time_since_epoch()).count();
     entry.slot = pools_.text(worker.slot);
     scoreboard_.add(entry, sections);
+}
+
+void Master::watch_hang_timer(WorkerProcess& worker) {
+    if (worker.hang_timer.is_open())
+        loop_.watch_once(worker.hang_timer,
+                         [this, pid = worker.process.pid] { on_stale(pid, "no turn for 2s"); });
+}
+
+/// After an exec: the same page and the same switch, of which the supervisor knows already.
+void Master::go_on_watching(WorkerProcess& worker) {
+    if (worker.page.memory.is_open())
+        if (auto mapping = Mapping::read_only(worker.page.memory))
+            worker.page.mapping = std::move(*mapping);
+    watch_hang_timer(worker);
+    for (const Worker& known : supervisor_.workers())
+        if (known.pid == worker.process.pid && known.stale_since) {
+            stale_check_due_ = Clock::now() + stale_check_interval;
+            listening_.health().set_healthy(known.pid, false);
+        }
 }
 
 error_code Master::hand_over_scoreboard(const WorkerProcess& worker) {

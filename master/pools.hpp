@@ -21,6 +21,8 @@ class PoolNames {
     [[nodiscard]] const std::string& name_of(PoolId pool) const { return names_[pool.value]; }
     /// `web/0`, as in the process list.
     [[nodiscard]] std::string text(SlotId slot) const;
+    /// By number; id_of() each, in this order, makes the same numbers again.
+    [[nodiscard]] const std::vector<std::string>& names() const noexcept { return names_; }
 
   private:
     std::vector<std::string> names_;

@@ -38,8 +38,8 @@ constexpr std::array<std::string_view, 13> kept_variables {
 /// What the master acts on, what ends a program that has gone wrong, and what can't be ignored.
 /// SIGCHLD ignored would reap children behind our back.
 constexpr std::array meaningful_signals{
-    SIGTERM, SIGINT, SIGQUIT, SIGHUP,  SIGUSR1, SIGTTIN, SIGTTOU, SIGCHLD, SIGCONT, SIGSEGV,
-    SIGBUS,  SIGILL, SIGFPE,  SIGABRT, SIGTRAP, SIGSYS,  SIGXCPU, SIGKILL, SIGSTOP};
+    SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU, SIGCHLD, SIGCONT,
+    SIGSEGV, SIGBUS, SIGILL,  SIGFPE, SIGABRT, SIGTRAP, SIGSYS,  SIGXCPU, SIGKILL, SIGSTOP};
 
 /// Soft limits that only a careless parent lowers. Not RLIMIT_CORE, which is its owner's choice,
 /// nor RLIMIT_STACK: an unlimited stack makes the kernel lay out memory predictably.
@@ -94,12 +94,16 @@ int count_passed_sockets() {
     return passed;
 }
 
-void reset_signals() noexcept {
+void reset_dispositions() noexcept {
     for (int signal = 1; signal <= SIGRTMAX; ++signal) {
         const bool has_meaning = std::find(meaningful_signals.begin(), meaningful_signals.end(),
                                            signal) != meaningful_signals.end();
         (void)::signal(signal, has_meaning ? SIG_DFL : SIG_IGN);  // KILL and STOP refuse
     }
+}
+
+void reset_signals() noexcept {
+    reset_dispositions();
     sigset_t none;
     sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -129,6 +133,7 @@ std::vector<std::string> replace_environment() {
         // The first of two counts, as getenv(3) has it.
         if (is_kept(name)) ::setenv(name.c_str(), variable.c_str() + equals + 1, 0);
     }
+    std::erase_if(before, [](const std::string& one) { return one.starts_with("LISTEN_"); });
     return before;
 }
 
@@ -182,6 +187,15 @@ Inheritance sanitize(const std::vector<int>& kept) {
     raise_limits(found.notices);
     restore_randomisation();
     return found;
+}
+
+void sanitize_environment() {
+    (void)replace_environment();
+}
+
+// Setting SIGCHLD to its default throws away one that waits. Source: sigaction(2), POSIX.
+void sanitize_signals() noexcept {
+    reset_dispositions();
 }
 
 }  // namespace preforkd::master

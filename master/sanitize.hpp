@@ -33,4 +33,12 @@ struct Inheritance {
 /// - Soft limits are raised to the hard ones, but those on core size and stack.
 [[nodiscard]] Inheritance sanitize(const std::vector<int>& kept = {});
 
+/// For a program that takes over from the one that did all of this, and was given the caller's
+/// environment again.
+void sanitize_environment();
+
+/// For the same: dispositions as this version wants them; what is blocked, or waits, stays so, but
+/// a SIGCHLD that waits may be lost.
+void sanitize_signals() noexcept;
+
 }  // namespace preforkd::master

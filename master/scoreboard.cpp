@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 #include <ctime>
 #include <system_error>
 
@@ -39,6 +40,21 @@ PageState page_state_of(const Worker& worker) {
     }
 }
 
+template <class T>
+std::string bytes_of(std::span<const T> values) {
+    static_assert(std::is_trivially_copyable_v<T>);
+    return {reinterpret_cast<const char*>(values.data()), values.size_bytes()};
+}
+
+/// Nothing when they are not whole.
+template <class T>
+std::vector<T> values_of(std::string_view bytes) {
+    if (bytes.empty() || bytes.size() % sizeof(T) != 0) return {};
+    std::vector<T> values(bytes.size() / sizeof(T));
+    std::memcpy(values.data(), bytes.data(), bytes.size());
+    return values;
+}
+
 void describe_metrics(ListenerEntry& entry, const std::vector<Metric>& metrics) {
     entry.metrics = {};
     for (std::size_t i = 0; i < std::min(metrics.size(), most_metrics); ++i) {
@@ -72,7 +88,26 @@ std::string printable(const char* bytes, std::size_t size) {
 
 }  // namespace
 
-Scoreboard::Scoreboard(std::string_view program)
+SavedScoreboard save(const ScoreboardState& state) {
+    return {scoreboard_version, bytes_of(std::span(&state.front, 1)),
+            bytes_of(std::span(state.listeners)), bytes_of(std::span(state.workers)),
+            state.last_page};
+}
+
+ScoreboardState restore_scoreboard(const SavedScoreboard& saved) {
+    ScoreboardState state;
+    state.last_page = saved.last_page;
+    const auto front = values_of<MasterFront>(saved.front);
+    if (saved.version != scoreboard_version || front.size() != 1 ||
+        saved.listeners.size() > MasterPage::most_listeners * sizeof(ListenerEntry))
+        return state;
+    state.front = front.front();
+    state.listeners = values_of<ListenerEntry>(saved.listeners);
+    state.workers = values_of<WorkerEntry>(saved.workers);
+    return state;
+}
+
+Scoreboard::Scoreboard(std::string_view program, std::string_view version)
     : memory_(value_or_throw(fixed_memory(master_page_name, sizeof(MasterPage)), "scoreboard")),
       mapping_(value_or_throw(Mapping::writable(memory_), "scoreboard")) {
     if (const error_code error = seal_against_new_writers(memory_))
@@ -81,7 +116,7 @@ Scoreboard::Scoreboard(std::string_view program)
     page.version = scoreboard_version;
     page.size = sizeof(MasterPage);
     front_.program = program;
-    front_.program_version = program_version();
+    front_.program_version = version;
     front_.pid = ::getpid();
     front_.started_at = nanoseconds_of(Clock::now());
     front_.started_time = std::time(nullptr);
@@ -89,10 +124,13 @@ Scoreboard::Scoreboard(std::string_view program)
 }
 
 void Scoreboard::restore(const ScoreboardState& state) {
-    const auto version = front_.program_version;
-    front_ = state.front;
-    front_.program_version = version;
+    if (state.front.pid == front_.pid) {
+        const auto version = front_.program_version;
+        front_ = state.front;
+        front_.program_version = version;
+    }
     listeners_ = state.listeners;
+    workers_ = state.workers;
     last_page_ = state.last_page;
     write();
 }

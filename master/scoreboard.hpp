@@ -14,6 +14,7 @@
 #include "shared/scoreboard.hpp"
 #include "shared/service_spec.hpp"
 #include "shared/unique_fd.hpp"
+#include "shared/version.hpp"
 
 namespace preforkd::master {
 
@@ -28,19 +29,33 @@ struct PageOfWorker {
 struct ScoreboardState {
     MasterFront front;
     std::vector<ListenerEntry> listeners;
+    std::vector<WorkerEntry> workers;
     std::uint32_t last_page = 0;
 };
+
+/// The same as bytes: of the programs that have one layout, any can go on with them.
+struct SavedScoreboard {
+    std::uint32_t version = 0;
+    std::string front, listeners, workers;
+    std::uint32_t last_page = 0;
+};
+
+[[nodiscard]] SavedScoreboard save(const ScoreboardState& state);
+/// One of another layout is begun anew, at zero.
+[[nodiscard]] ScoreboardState restore_scoreboard(const SavedScoreboard& saved);
 
 /// Keeps the master's page: what the server is, which workers' pages count, and what the workers
 /// that have ended left behind, so that no total ever goes backwards.
 class Scoreboard {
   public:
     /// Throws std::system_error when the memory can't be had.
-    explicit Scoreboard(std::string_view program);
+    explicit Scoreboard(std::string_view program, std::string_view version = program_version());
 
     /// Goes on where another image of this master left off.
     void restore(const ScoreboardState& state);
-    [[nodiscard]] ScoreboardState state() const { return {front_, listeners_, last_page_}; }
+    [[nodiscard]] ScoreboardState state() const {
+        return {front_, listeners_, workers_, last_page_};
+    }
 
     /// To be read by others; sealed, so that none of them can write to it.
     [[nodiscard]] const UniqueFd& memory() const noexcept { return memory_; }

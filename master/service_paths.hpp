@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "master/descriptor.hpp"
 #include "shared/config.hpp"
 #include "shared/service_spec.hpp"
 #include "shared/unique_fd.hpp"
@@ -17,6 +18,13 @@ struct OpenedPath {
     std::uint32_t section = 0;  ///< index in Config::listeners
     std::string key;
     UniqueFd descriptor;
+};
+
+/// The same as the next program takes it over.
+struct SavedPath {
+    std::uint32_t section = 0;
+    std::string key;
+    Descriptor descriptor;
 };
 
 /// Who data files are made for.

@@ -34,6 +34,7 @@ class Spawner {
     [[nodiscard]] Result<SpawnedWorker> spawn(const std::string& title, const UniqueFd& output,
                                               const UniqueFd& error) const;
 
+    [[nodiscard]] const UniqueFd& image() const noexcept { return image_; }
     [[nodiscard]] const std::optional<Credentials>& credentials() const noexcept {
         return credentials_;
     }

@@ -11,12 +11,12 @@
 
 #include "master/credentials.hpp"
 #include "master/daemonize.hpp"
-#include "master/deployment.hpp"
+#include "master/image.hpp"
+#include "master/loader.hpp"
 #include "master/lock_file.hpp"
 #include "master/master.hpp"
 #include "master/sanitize.hpp"
-#include "master/service_paths.hpp"
-#include "shared/config_diff.hpp"
+#include "master/take_over.hpp"
 #include "shared/config_docs.hpp"
 #include "shared/exit_code.hpp"
 #include "shared/sole_service.hpp"
@@ -40,57 +40,14 @@ bool stays_in_foreground(const LoadRequest& request, const Config& config) {
     return sole_service(request.program, request.services) != nullptr;
 }
 
-/// Throws StartupError with every fault.
-Config load(const LoadRequest& request) {
-    LoadResult loaded = load_config(request);
-    if (!loaded) throw StartupError(exit_configuration, to_string(loaded.error()));
-    return std::move(*loaded);
-}
-
-void throw_if_any(const Faults& faults) {
-    if (!faults.empty()) throw StartupError(exit_configuration, to_string(faults));
-}
-
 int check(const LoadRequest& request) {
-    const Config config = load(request);
-    Faults faults;
-    (void)open_service_paths(config, request.services, std::nullopt, faults);
-    throw_if_any(faults);
+    const Config config = test_configuration(request);
     if (request.command_line.action == CommandLine::Action::check_and_render)
         fmt::print("{}", render_effective(config, request.services));
     else if (!request.command_line.quiet)
         fmt::print(stderr, "{}: {} ok: {} listeners\n", request.program,
                    config_file_of(request).string(), config.listeners.size());
     return exit_ok;
-}
-
-UniqueFd open_image() {
-    UniqueFd image(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
-    if (!image.is_open())
-        throw StartupError(exit_failure, "can't open our own program by /proc/self/exe: " +
-                                             last_error().message() + "\n          mount /proc");
-    return image;
-}
-
-DataOwner data_owner(const std::optional<Credentials>& credentials) {
-    if (credentials) return {credentials->user, credentials->group};
-    return {::geteuid(), ::getegid()};
-}
-
-/// Everything of a deployment; what is opened is closed again when something later fails.
-Deployment deploy(const LoadRequest& request, Config config, ListenerSet listeners,
-                  const LogSurroundings& surroundings, DataOwner owner) {
-    Deployment deployment{std::move(config), {}, std::move(listeners), {}, {}};
-    Faults faults;
-    deployment.paths = open_service_paths(deployment.config, request.services, owner, faults);
-    throw_if_any(faults);
-    deployment.logs = open_logs(deployment.config, surroundings);
-    auto text = sealed_memory("preforkd-configuration",
-                              render_effective(deployment.config, request.services));
-    if (!text)
-        throw StartupError(exit_failure, "can't keep the configuration: " + text.error().message());
-    deployment.config_text = std::move(*text);
-    return deployment;
 }
 
 Notifier connect_notifier() {
@@ -112,18 +69,10 @@ UniqueFd keep_callers_stderr(const Config& config, bool foreground) {
     return UniqueFd(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3));
 }
 
-/// What a reload puts beside the running deployment.
-Deployment reload(const LoadRequest& request, const Deployment& running,
-                  const LogSurroundings& surroundings, DataOwner owner) {
-    Config candidate = load(request);
-    throw_if_any(refused_changes(running.config, candidate, request.services));
-    ListenerSet listeners = running.listeners.rebind(candidate, request.services);
-    return deploy(request, std::move(candidate), std::move(listeners), surroundings, owner);
-}
-
 /// From here on a failure is for whoever waits for the start, and for the log once nobody does.
 int run(MasterParts parts, StartupPipe& startup) {
-    const std::string program = parts.deployment.config.program;
+    parts.loop = make_event_loop();  // after the fork: what an epoll watches stays its maker's
+    const std::string program = parts.start.program;
     try {
         return Master(std::move(parts), startup).run();
     } catch (const std::exception& error) {
@@ -132,61 +81,66 @@ int run(MasterParts parts, StartupPipe& startup) {
     }
 }
 
-int serve(const LoadRequest& request, const Inheritance& inheritance) {
-    Config config = load(request);
-    const bool foreground = stays_in_foreground(request, config);
-    const UniqueFd callers_stderr = keep_callers_stderr(config, foreground);
-    const LogSurroundings surroundings{
-        foreground, callers_stderr.is_open() ? callers_stderr.get() : STDERR_FILENO, syslog_socket};
+MasterParts prepare(const LoadRequest& request, StartRecord start, const Inheritance& inheritance,
+                    std::string version) {
+    Config config = load_checked(request);
+    MasterParts parts;
+    parts.start = std::move(start);
+    parts.start.foreground = stays_in_foreground(request, config);
+    parts.version = std::move(version);
+    parts.callers_stderr = keep_callers_stderr(config, parts.start.foreground);
+    parts.log_surroundings = surroundings_of(parts.start.foreground, parts.callers_stderr.get());
 
     const WorkerIdentity identity = resolve_identity(config);
-    UniqueFd image = open_image();
+    UniqueFd image = open_own_image();
     if (identity.credentials) require_executable_by(*identity.credentials, image);
-    const DataOwner owner = data_owner(identity.credentials);
+    const Loader loader(request, parts.log_surroundings, identity.credentials);
 
-    std::optional<LockFile> lock;
-    if (!config.lock_file.empty()) lock = LockFile::acquire(config.lock_file);
+    if (!config.lock_file.empty()) parts.lock = LockFile::acquire(config.lock_file);
     ListenerSet listeners =
         ListenerSet::open(config, request.services, inheritance.listen_fds, request.program);
-    Deployment deployment =
-        deploy(request, std::move(config), std::move(listeners), surroundings, owner);
+    parts.deployment = loader.deploy(std::move(config), std::move(listeners));
+    parts.load = [loader](const Deployment& running) { return loader.reload(running); };
 
-    const Logger log(deployment.logs.error.get(), deployment.logs.error_style,
-                     deployment.config.log_level, request.program);
+    const Logger log(parts.deployment.logs.error.get(), parts.deployment.logs.error_style,
+                     parts.deployment.config.log_level, request.program);
     for (const auto* notices :
-         {&inheritance.notices, &identity.notices, &deployment.listeners.notices()})
+         {&inheritance.notices, &identity.notices, &parts.deployment.listeners.notices()})
         for (const std::string& notice : *notices) log.warning(notice);
 
-    MasterParts parts{
-        std::move(deployment),
-        Spawner(std::move(image), identity.credentials),
-        connect_notifier(),
-        watchdog_timeout(variable("WATCHDOG_USEC"), variable("WATCHDOG_PID")),
-        surroundings,
-        [&](const Deployment& running) { return reload(request, running, surroundings, owner); },
-        request.services};
-    const Config& first = parts.deployment.config;
-    ::umask(first.umask.bits);
-    if (foreground) {
+    parts.spawner = std::make_unique<Spawner>(std::move(image), identity.credentials);
+    parts.notifier = connect_notifier();
+    parts.watchdog = watchdog_timeout(variable("WATCHDOG_USEC"), variable("WATCHDOG_PID"));
+    parts.services = request.services;
+    return parts;
+}
+
+int serve(const LoadRequest& request, StartRecord start, const Inheritance& inheritance,
+          const std::string& version) {
+    start.environment = inheritance.environment;
+    MasterParts parts = prepare(request, std::move(start), inheritance, version);
+    const mode_t mask = parts.deployment.config.umask.bits;
+    ::umask(mask);
+    if (parts.start.foreground) {
         if (::chdir("/") < 0)
             throw StartupError(exit_failure, "can't enter '/': " + last_error().message());
         StartupPipe terminal;
         return run(std::move(parts), terminal);
     }
-    StartupPipe launcher = daemonize(
-        request.program,
-        {parts.deployment.logs.output.get(), parts.deployment.logs.error.get(), first.umask.bits});
-    if (lock) (void)lock->write_pid();
+    StartupPipe launcher = daemonize(request.program, {parts.deployment.logs.output.get(),
+                                                       parts.deployment.logs.error.get(), mask});
+    if (parts.lock) (void)parts.lock->write_pid();
     return run(std::move(parts), launcher);
 }
 
-int dispatch(const LoadRequest& request, const Inheritance& inheritance) {
+int dispatch(const LoadRequest& request, StartRecord start, const Inheritance& inheritance,
+             const std::string& version) {
     switch (request.command_line.action) {
         case CommandLine::Action::show_help:
             fmt::print("{}", help_text(request.program, request.services));
             return exit_ok;
         case CommandLine::Action::show_version:
-            fmt::print("{} {}\n", request.program, program_version());
+            fmt::print("{} {}\n", request.program, version);
             return exit_ok;
         case CommandLine::Action::check:
         case CommandLine::Action::check_and_render:
@@ -194,10 +148,23 @@ int dispatch(const LoadRequest& request, const Inheritance& inheritance) {
         case CommandLine::Action::serve:
             break;
     }
-    return serve(request, inheritance);
+    return serve(request, std::move(start), inheritance, version);
 }
 
-/// "program: FAULT" for each line, but for the indented ones, which say what to do about the last.
+/// How we were started, before anything is made sane.
+StartRecord record_start(const Invocation& invocation) {
+    StartRecord start;
+    start.program = std::filesystem::path(invocation.name).filename();
+    start.arguments = invocation.arguments;
+    std::error_code no_folder;  // removed under us: only relative paths care
+    start.working_folder = std::filesystem::current_path(no_folder);
+    if (no_folder) start.working_folder = "/";
+    start.image_path = image_path_of(invocation.name, start.working_folder, variable("PATH"));
+    return start;
+}
+
+}  // namespace
+
 int report(const std::string& program, const StartupError& error) {
     std::istringstream text(error.what());
     for (std::string line; std::getline(text, line);)
@@ -205,29 +172,17 @@ int report(const std::string& program, const StartupError& error) {
     return error.exit_code();
 }
 
-}  // namespace
-
-int run_master(std::string program, const std::vector<std::string>& arguments,
-               std::vector<ServiceSpec> services) {
+int run_master(const Invocation& invocation) {
+    if (is_called_by_master(invocation)) return take_over(invocation);
+    StartRecord start = record_start(invocation);
     try {
-        std::error_code no_folder;  // removed under us: only relative paths care
-        LoadRequest request;
-        request.working_folder = std::filesystem::current_path(no_folder);
-        if (no_folder) request.working_folder = "/";
         const Inheritance inheritance = sanitize();
-        request.program = program;
-        request.services = std::move(services);
-        request.effective_uid = ::geteuid();
-        request.surroundings = system_surroundings();
-        const bool alone = sole_service(program, request.services) != nullptr;
-        auto command_line = parse_command_line(arguments, request.services, alone);
-        if (!command_line) throw StartupError(exit_usage, to_string(command_line.error()));
-        request.command_line = std::move(*command_line);
-        return dispatch(request, inheritance);
+        const LoadRequest request = request_of(start, invocation.services);
+        return dispatch(request, start, inheritance, invocation.version);
     } catch (const StartupError& error) {
-        return report(program, error);
+        return report(start.program, error);
     } catch (const std::exception& error) {
-        return report(program, StartupError(exit_failure, error.what()));
+        return report(start.program, StartupError(exit_failure, error.what()));
     }
 }
 

@@ -85,6 +85,11 @@ std::vector<Member> targets_of(const Standings& standings) {
     return targets;
 }
 
+bool Health::is_full(Pid pid) const {
+    const auto found = marks_.find(pid);
+    return found != marks_.end() && (found->second & full) != 0;
+}
+
 Standing Health::standing_of(Pid pid) const {
     const auto found = marks_.find(pid);
     if (found == marks_.end()) return Standing::served;

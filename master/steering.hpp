@@ -67,6 +67,7 @@ class Health {
   public:
     void set_healthy(Pid pid, bool healthy) { set(pid, hung, !healthy); }
     void set_full(Pid pid, bool is_full) { set(pid, full, is_full); }
+    [[nodiscard]] bool is_full(Pid pid) const;
     void forget(Pid pid) { marks_.erase(pid); }
 
     /// Of a socket whose worker `pid` is READY.

@@ -24,6 +24,12 @@ std::string_view to_string(Reason reason) noexcept {
             return "it is no longer wanted";
         case Reason::stopped:
             return "the master was told to stop";
+        case Reason::image_refused:
+            return "it can't take over";
+        case Reason::image_late:
+            return "it did not answer in time";
+        case Reason::not_executed:
+            return "it could not be executed";
     }
     return "?";
 }
@@ -64,6 +70,10 @@ std::string_view to_string(Phase phase) noexcept {
             return "loading";
         case Phase::reloading:
             return "reloading";
+        case Phase::proving:
+            return "proving a new program";
+        case Phase::executing:
+            return "executing a new program";
         case Phase::leaving:
             return "leaving";
         case Phase::stopping:

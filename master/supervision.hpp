@@ -41,6 +41,9 @@ enum class Reason : std::uint8_t {
     hung,            ///< A READY worker's event loop has stood still for too long.
     unwanted,        ///< A worker's slot or generation is given up.
     stopped,         ///< The master was told to stop.
+    image_refused,   ///< The new program can't be opened, or proved that it can't take over.
+    image_late,      ///< The new program did not answer its proof in time.
+    not_executed,    ///< The new program could not be executed, or came back.
 };
 
 /// As a person reads it in a log line: "did not say READY in time".
@@ -115,7 +118,14 @@ struct ConfigAccepted {
 };
 struct ConfigRefused {};
 
+/// The answers to action::ProveImage, and to action::ExecuteImage.
+struct ImageProven {};
+struct ImageRefused {};
+struct TookOver {};     ///< This is the new program, and all that there was is in its hands.
+struct NotExecuted {};  ///< This is still the old program, or the old one again.
+
 struct HupReceived {};
+struct Usr2Received {};
 struct TermReceived {};
 struct QuitReceived {};  ///< INT or QUIT.
 
@@ -128,12 +138,14 @@ struct TimePassed {};
 
 }  // namespace event
 
-using Event = std::variant<event::Start, event::WorkerSpawned, event::SpawnFailed,
-                           event::WorkerReady, event::WorkerFailed, event::WorkerMisbehaved,
-                           event::RecycleDue, event::WorkerStale, event::WorkerRecovered,
-                           event::WorkerExited, event::ConfigAccepted, event::ConfigRefused,
-                           event::HupReceived, event::TermReceived, event::QuitReceived,
-                           event::TtinReceived, event::TtouReceived, event::TimePassed>;
+using Event =
+    std::variant<event::Start, event::WorkerSpawned, event::SpawnFailed, event::WorkerReady,
+                 event::WorkerFailed, event::WorkerMisbehaved, event::RecycleDue,
+                 event::WorkerStale, event::WorkerRecovered, event::WorkerExited,
+                 event::ConfigAccepted, event::ConfigRefused, event::ImageProven,
+                 event::ImageRefused, event::TookOver, event::NotExecuted, event::Usr2Received,
+                 event::HupReceived, event::TermReceived, event::QuitReceived, event::TtinReceived,
+                 event::TtouReceived, event::TimePassed>;
 
 namespace action {
 
@@ -180,6 +192,24 @@ struct AbandonGeneration {
     bool operator==(const AbandonGeneration&) const = default;
 };
 
+/// Open the program's file and try whether it could take over; answer ImageProven or ImageRefused.
+/// Each ProveImage ends in exactly one AbandonUpgrade or TookOver.
+struct ProveImage {
+    bool operator==(const ProveImage&) const = default;
+};
+
+/// Become the program that was proven, once every action and event before this is dealt with,
+/// unless AbandonUpgrade comes meanwhile; answer TookOver or NotExecuted.
+struct ExecuteImage {
+    bool operator==(const ExecuteImage&) const = default;
+};
+
+/// The upgrade is cancelled: end the proof if there still is one. Nothing else has changed.
+struct AbandonUpgrade {
+    Reason reason = Reason::image_refused;
+    bool operator==(const AbandonUpgrade&) const = default;
+};
+
 /// Every first worker is READY. Exactly one of Started and StartFailed ever comes.
 struct Started {
     bool operator==(const Started&) const = default;
@@ -205,7 +235,8 @@ struct Exit {
 }  // namespace action
 
 using Action = std::variant<action::Spawn, action::Drain, action::Kill, action::LoadConfig,
-                            action::CommitGeneration, action::AbandonGeneration, action::Started,
+                            action::CommitGeneration, action::AbandonGeneration, action::ProveImage,
+                            action::ExecuteImage, action::AbandonUpgrade, action::Started,
                             action::StartFailed, action::Stopping, action::Exit>;
 
 /// To be carried out in this order.
@@ -218,6 +249,8 @@ enum class Phase : std::uint8_t {
     running,    ///< One generation in service, no reload.
     loading,    ///< LoadConfig is not answered yet.
     reloading,  ///< The incoming generation's workers are being raised.
+    proving,    ///< ProveImage is not answered yet; all else as in running.
+    executing,  ///< ExecuteImage is not answered yet.
     leaving,    ///< Told to stop, and serving as before for shutdown_delay.
     stopping,   ///< Workers are leaving for good.
     exited,     ///< Exit was ordered; every event is ignored.

@@ -41,7 +41,7 @@ Actions Supervisor::handle(const Event& event, TimePoint now) {
 }
 
 std::optional<TimePoint> Supervisor::next_deadline() const {
-    std::optional<TimePoint> next = leave_until_;
+    std::optional<TimePoint> next = leave_until_ ? leave_until_ : proof_deadline_;
     for (const Worker& worker : workers_)
         for (const auto& deadline : {worker.deadline, hang_deadline(worker)})
             if (deadline && (!next || *deadline < *next)) next = deadline;
@@ -51,6 +51,7 @@ std::optional<TimePoint> Supervisor::next_deadline() const {
 // What follows from the states themselves, whichever event led to them.
 void Supervisor::conclude() {
     if (raising() && every_incoming_worker_serves()) commit();
+    if (phase_ == Phase::running && upgrade_wanted_) prove();
     if (phase_ == Phase::running && reload_wanted_) load();
     if (phase_ == Phase::running) recycle_due_workers();
     std::erase_if(workers_, [](const Worker& worker) { return worker.state == WorkerState::gone; });
@@ -78,6 +79,10 @@ void Supervisor::on(const event::HupReceived&) {
     reload_wanted_ = true;
 }
 
+void Supervisor::on(const event::Usr2Received&) {
+    upgrade_wanted_ = true;
+}
+
 void Supervisor::on(const event::TermReceived&) {
     if (phase_ == Phase::leaving) return stop_and_drain();
     if (!in_service()) return on(event::QuitReceived{});
@@ -96,14 +101,14 @@ void Supervisor::on(const event::QuitReceived&) {
 }
 
 void Supervisor::on(const event::TtinReceived&) {
-    if (phase_ != Phase::running || running_.policy.pools.empty()) return;
+    if (!may_resize()) return;
     const PoolId pool = running_.policy.pools.front().id;
     const std::uint32_t index = slots_of(pool);
     if (index < max_pool_workers) add({pool, index}, running_.generation);
 }
 
 void Supervisor::on(const event::TtouReceived&) {
-    if (phase_ != Phase::running || running_.policy.pools.empty()) return;
+    if (!may_resize()) return;
     const PoolId pool = running_.policy.pools.front().id;
     const std::uint32_t slots = slots_of(pool);
     if (slots <= 1) return;
@@ -113,6 +118,7 @@ void Supervisor::on(const event::TtouReceived&) {
 
 void Supervisor::on(const event::TimePassed&) {
     if (leave_until_ && *leave_until_ <= now_) stop_and_drain();
+    if (proof_deadline_ && *proof_deadline_ <= now_) abandon_upgrade(Reason::image_late);
     // By index: an end of waiting may append, and what it appends is not due yet.
     for (std::size_t i = 0; i < workers_.size(); ++i) {
         if (workers_[i].deadline && *workers_[i].deadline <= now_) end_wait(workers_[i]);
@@ -236,6 +242,7 @@ void Supervisor::fail_start(const Failure& failure) {
 
 void Supervisor::announce_stop(Phase phase) {
     if (reloading()) abandon({Reason::stopped, {}});
+    if (upgrading()) abandon_upgrade(Reason::stopped);
     actions_.emplace_back(action::Stopping{});
     phase_ = phase;
 }
@@ -395,7 +402,7 @@ void Supervisor::end_patience(Worker& worker) {
 // Questions.
 
 bool Supervisor::in_service() const {
-    return phase_ == Phase::running || reloading();
+    return phase_ == Phase::running || reloading() || upgrading();
 }
 
 bool Supervisor::raising() const {

@@ -12,6 +12,9 @@ namespace preforkd::master {
 /// Most workers that TTIN gives a pool.
 inline constexpr unsigned max_pool_workers = 1024;
 
+/// How long a new program may take to prove that it could take over.
+inline constexpr seconds proof_timeout{10};
+
 /// Least time between two spawns of one slot, however READY its workers were before they died.
 inline constexpr milliseconds respawn_spacing{100};
 
@@ -31,18 +34,30 @@ inline constexpr milliseconds respawn_spacing{100};
 /// worker is READY does it take over and the old one drain. The start is the first such raising,
 /// with nothing beside it.
 ///
-/// The whole, phase x event (. = nothing; a HUP is remembered and served on entering `running`,
-/// so that all those of one reload make one more):
+/// The whole, phase x event (. = nothing; a HUP and a USR2 are remembered and served on entering
+/// `running`, the USR2 first, so that all those of one reload or upgrade make one more):
 ///
-///     phase      HUP         TERM           INT, QUIT  TTIN, TTOU  accepted   refused  all READY
-///     created    remember    StartFailed    as TERM    .           .          .        .
-///     starting   remember    StartFailed    as TERM    .           .          .        Started
-///     running    LoadConfig  stop, drain    kill all   +1, -1      .          .        .
-///     loading    remember    abandon, stop  kill all   .           spawn all  abandon  .
-///     reloading  remember    abandon, stop  kill all   .           .          .        commit
-///     leaving    .           stop, drain    kill all   .           .          .        .
-///     stopping   .           kill all       kill all   .           .          .        .
-///     exited     .           .              .          .           .          .        .
+///     phase      HUP         USR2        TERM           INT, QUIT  TTIN, TTOU  all READY
+///     created    remember    remember    StartFailed    as TERM    .           .
+///     starting   remember    remember    StartFailed    as TERM    .           Started
+///     running    LoadConfig  ProveImage  stop, drain    kill all   +1, -1      .
+///     loading    remember    remember    abandon, stop  kill all   .           .
+///     reloading  remember    remember    abandon, stop  kill all   .           commit
+///     proving    remember    remember    abandon, stop  kill all   +1, -1      .
+///     executing  remember    remember    abandon, stop  kill all   +1, -1      .
+///     leaving    .           .           stop, drain    kill all   .           .
+///     stopping   .           .           kill all       kill all   .           .
+///     exited     .           .           .              .          .           .
+///
+/// The answers to what it orders:
+///
+///     phase      accepted   refused  proven        late     not executed  took over
+///     loading    spawn all  abandon  .             .        .             .
+///     proving    .          abandon  ExecuteImage  abandon  .             .
+///     executing  .          .        .             .        abandon       LoadConfig
+///
+/// An upgrade that took over ends as a HUP does, which makes workers of the new program; a HUP that
+/// came meanwhile is served by that.
 ///
 /// One worker, state x event (dies: is reaped, could not be made, fails, misbehaves or is late;
 /// after the last three it is killed and waits beside its slot, which goes on, to be reaped):
@@ -74,6 +89,23 @@ class Supervisor {
   public:
     /// Workers in no particular order; none is `gone`.
     using Workers = std::deque<Worker>;
+
+    /// All that it knows while a new program is to be executed, as the one there goes on with it.
+    struct Snapshot {
+        Generation generation;  ///< in service
+        Policy policy;          ///< of that generation
+        Generation last_raised;
+        bool reload_wanted = false;
+        bool upgrade_wanted = false;
+        std::vector<Worker> workers;  ///< with no spawn unanswered
+    };
+
+    Supervisor() = default;
+    /// Goes on in `executing`, and waits for TookOver or NotExecuted.
+    explicit Supervisor(Snapshot snapshot);
+
+    /// Requires: phase() is `executing`.
+    [[nodiscard]] Snapshot snapshot() const;
 
     /// Events about pids that it does not know are ignored. Requires: `now` never goes back.
     [[nodiscard]] Actions handle(const Event& event, TimePoint now);
@@ -110,7 +142,12 @@ class Supervisor {
     void on(const event::WorkerExited& exited);
     void on(const event::ConfigAccepted& accepted);
     void on(const event::ConfigRefused& refused);
+    void on(const event::ImageProven& proven);
+    void on(const event::ImageRefused& refused);
+    void on(const event::TookOver& took_over);
+    void on(const event::NotExecuted& failed);
     void on(const event::HupReceived& hup);
+    void on(const event::Usr2Received& usr2);
     void on(const event::TermReceived& term);
     void on(const event::QuitReceived& quit);
     void on(const event::TtinReceived& ttin);
@@ -123,6 +160,8 @@ class Supervisor {
     void commit();
     void load();
     void abandon(const Failure& failure);
+    void prove();
+    void abandon_upgrade(Reason reason);
     void fail_start(const Failure& failure);
     void announce_stop(Phase phase);
     void stop_and_drain();
@@ -148,6 +187,8 @@ class Supervisor {
     void end_patience(Worker& worker);
 
     [[nodiscard]] bool in_service() const;
+    [[nodiscard]] bool upgrading() const;
+    [[nodiscard]] bool may_resize() const;
     [[nodiscard]] bool raising() const;
     [[nodiscard]] bool is_incoming(const Worker& worker) const;
     [[nodiscard]] bool every_incoming_worker_serves() const;
@@ -163,6 +204,8 @@ class Supervisor {
     Configuration incoming_;  // meaningful in starting, loading (its number) and reloading
     Generation last_raised_;  // the highest number that any worker got
     bool reload_wanted_ = false;
+    bool upgrade_wanted_ = false;
+    std::optional<TimePoint> proof_deadline_;  // in proving
     int exit_code_ = 0;
     std::optional<TimePoint> leave_until_;  // in `leaving`
     Workers workers_;                       // deque: references outlive emplace_back

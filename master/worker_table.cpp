@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace preforkd::master {
@@ -22,6 +23,13 @@ Pid ended_child() {
     siginfo_t info{};
     if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0) return {};
     return Pid{info.si_pid};
+}
+
+std::optional<std::uint32_t> index_of(const std::shared_ptr<ListenerGroup>& group,
+                                      const ListenerSet::Groups& groups) {
+    const auto found = std::find(groups.begin(), groups.end(), group);
+    if (found == groups.end()) return std::nullopt;
+    return static_cast<std::uint32_t>(found - groups.begin());
 }
 
 }  // namespace
@@ -61,15 +69,58 @@ std::vector<StoppedProcess> WorkerTable::stopped_or_continued() {
     return changed;
 }
 
-unsigned WorkerTable::reap_orphans() {
+unsigned WorkerTable::reap_orphans(Pid spared) {
     unsigned count = 0;
     for (;;) {
         const Pid pid = ended_child();
         ExitedProcess exited;
         // A worker that has ended since reap() is not ours to take here: its SIGCHLD is on the way.
-        if (pid.value == 0 || find(pid) != nullptr || !reap_one(P_PID, pid.value, exited))
-            return count;
+        if (pid.value == 0 || pid == spared || find(pid) != nullptr) return count;
+        if (!reap_one(P_PID, pid.value, exited)) return count;
         ++count;
+    }
+}
+
+std::vector<SavedWorker> WorkerTable::save(const ListenerSet::Groups& groups) const {
+    std::vector<SavedWorker> all;
+    for (const auto& [pid, worker] : workers_) {
+        SavedWorker& saved = all.emplace_back();
+        saved.pid = pid;
+        saved.pidfd = descriptor_of(worker.process.pidfd);
+        saved.channel = descriptor_of(worker.process.channel);
+        saved.slot = worker.slot;
+        saved.generation = worker.generation;
+        saved.spawned_at = worker.spawned_at;
+        saved.ready = worker.ready;
+        saved.page_number = worker.page.number;
+        saved.page = descriptor_of(worker.page.memory);
+        saved.hang_timer = descriptor_of(worker.hang_timer);
+        saved.reads_scoreboard = worker.reads_scoreboard;
+        saved.stopped = worker.stopped;
+        for (const HeldPlace& held : worker.places)
+            saved.places.push_back(
+                {index_of(held.place.group, groups), held.place.member, held.accepting, held.kept});
+    }
+    return all;
+}
+
+void WorkerTable::restore(const std::vector<SavedWorker>& all, const ListenerSet::Groups& groups) {
+    for (const SavedWorker& saved : all) {
+        WorkerProcess& worker =
+            add({{saved.pid, UniqueFd(saved.pidfd.number), UniqueFd(saved.channel.number)},
+                 saved.slot,
+                 saved.generation,
+                 saved.spawned_at,
+                 saved.ready});
+        worker.page.number = saved.page_number;
+        worker.page.memory.reset(saved.page.number);
+        worker.hang_timer.reset(saved.hang_timer.number);
+        worker.reads_scoreboard = saved.reads_scoreboard;
+        worker.stopped = saved.stopped;
+        for (const SavedPlace& place : saved.places)
+            worker.places.push_back({{place.group ? groups[*place.group] : nullptr, place.member},
+                                     place.accepting && place.group,
+                                     place.kept && place.group});
     }
 }
 

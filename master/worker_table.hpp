@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "master/descriptor.hpp"
 #include "master/listeners.hpp"
 #include "master/scoreboard.hpp"
 #include "master/spawn.hpp"
@@ -42,6 +43,32 @@ struct StoppedProcess {
     bool stopped = false;
 };
 
+/// The same as the next program takes it over.
+struct SavedPlace {
+    std::optional<std::uint32_t> group;  ///< index in the saved listeners; nothing: it is closed
+    Member member = 0;
+    bool accepting = true;
+    bool kept = false;
+};
+
+/// A worker as the next program takes it over.
+struct SavedWorker {
+    Pid pid;
+    Descriptor pidfd;
+    Descriptor channel;
+    SlotId slot;
+    Generation generation;
+    TimePoint spawned_at;
+    bool ready = false;
+    std::vector<SavedPlace> places;
+    bool full = false;  ///< see Health
+    std::uint32_t page_number = 0;
+    Descriptor page;
+    Descriptor hang_timer;
+    bool reads_scoreboard = false;
+    bool stopped = false;
+};
+
 /// A process that has ended, and how. Source: waitid(2), siginfo_t.
 struct ExitedProcess {
     Pid pid;
@@ -68,9 +95,13 @@ class WorkerTable {
     /// Those that were stopped or continued since the last call. Source: waitid(2), WSTOPPED.
     [[nodiscard]] std::vector<StoppedProcess> stopped_or_continued();
 
-    /// Reaps children that aren't workers: as process 1 or a subreaper we inherit orphans.
-    /// Returns how many.
-    unsigned reap_orphans();
+    /// Reaps children that aren't workers, nor `spared`: as process 1 or a subreaper we inherit
+    /// orphans. Returns how many.
+    unsigned reap_orphans(Pid spared);
+
+    /// What restore() goes on with; all that is open stays this table's until the exec.
+    [[nodiscard]] std::vector<SavedWorker> save(const ListenerSet::Groups& groups) const;
+    void restore(const std::vector<SavedWorker>& saved, const ListenerSet::Groups& groups);
 
     [[nodiscard]] auto begin() { return workers_.begin(); }
     [[nodiscard]] auto end() { return workers_.end(); }

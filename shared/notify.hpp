@@ -21,6 +21,11 @@ class Notifier {
     /// Errors: EINVAL  neither form, or too long; what socket(2) and connect(2) say.
     [[nodiscard]] static Result<Notifier> connect(std::string_view address);
 
+    /// Goes on with a connected socket.
+    explicit Notifier(UniqueFd socket) noexcept : socket_(std::move(socket)) {}
+
+    [[nodiscard]] const UniqueFd& socket() const noexcept { return socket_; }
+
     /// Sends `state`, lines of NAME=VALUE. Never waits; a manager that doesn't listen is ignored.
     void send(std::string_view state) const noexcept;
 

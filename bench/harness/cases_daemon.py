@@ -19,8 +19,8 @@ def milliseconds(values):
 
 @case("times", "Start and reload", quick=True)
 def times(bench, finding):
-    """From exec to READY=1, from the daemon's exec to its caller's prompt, and from HUP to the READY=1
-    that says that every new worker serves; two workers, 20 times each (5 in --quick)."""
+    """From exec to READY=1, from the daemon's exec to its caller's prompt, and from HUP and USR2 to the
+    READY=1 that says that every new worker serves; two workers, 20 times each (5 in --quick)."""
     if not bench.contenders("preforkd"):
         return finding.note("preforkd is not built, so there is nothing to show.")
     rounds = 5 if bench.plan.quick else 20
@@ -30,15 +30,17 @@ def times(bench, finding):
                     "WAIT": lambda patience: notify.wait_for("READY=1", patience)}
         started = [start_once(bench, notify, settings) for _ in range(rounds)]
         server = bench.fleet.server("preforkd", machine.all_cores().server, **settings)
-        reloaded = [reload_once(server, notify) for _ in range(rounds)]
+        reloaded = [reload_once(server, notify, signal.SIGHUP) for _ in range(rounds)]
+        upgraded = [reload_once(server, notify, signal.SIGUSR2) for _ in range(rounds)]
         bench.fleet.forget(server)
     launched = [launch_once(server) for _ in range(rounds)]
     finding.hear(noise.since())
-    finding.raw.update(started=started, launched=launched, reloaded=reloaded)
+    finding.raw.update(started=started, launched=launched, reloaded=reloaded, upgraded=upgraded)
     finding.table(["what", "median ms", "min", "max"],
                   [["start to READY", *milliseconds(started)], ["daemon's start to its caller's prompt",
                                                                 *milliseconds(launched)],
-                   ["HUP to READY", *milliseconds(reloaded)]], f"{rounds} times each.")
+                   ["HUP to READY", *milliseconds(reloaded)],
+                   ["USR2 to READY", *milliseconds(upgraded)]], f"{rounds} times each.")
 
 
 def start_once(bench, notify, settings):
@@ -50,10 +52,10 @@ def start_once(bench, notify, settings):
     return took * 1e3
 
 
-def reload_once(server, notify):
+def reload_once(server, notify, number):
     notify.forget()
     began = time.monotonic()
-    os.kill(server.pid, signal.SIGHUP)
+    os.kill(server.pid, number)
     return (notify.wait_for("READY=1") - began) * 1e3
 
 

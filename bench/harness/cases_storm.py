@@ -1,5 +1,6 @@
 """Storms: what clients lose while an administrator does something to the server again and again."""
 import os
+import re
 import shutil
 import signal
 import threading
@@ -149,8 +150,40 @@ def reload_wrk(bench, finding):
 
 @case("upgrade", "A new binary every two seconds")
 def upgrade(bench, finding):
-    """USR2 every 2 s: preforkd executes its binary in place, with the same pid."""
-    storm(bench, finding, preforkd_only(bench, finding), lambda server: ["--storm", f"{server.pid}:USR2:2s"])
+    """Two builds of preforkd that differ in their version take turns at the path that the server was
+    started from, with a USR2 every 2 s: it executes them in place, with the same pid."""
+    programs = [bench.fleet.programs.path(name) for name in ("preforkd", "preforkd_next")]
+    place = os.path.join(bench.workspace.room_for("upgrade"), "preforkd")
+    started = {}
+
+    def install(number):
+        shutil.copy2(programs[number % 2], place + ".new")
+        os.rename(place + ".new", place)
+
+    def act(server, number):
+        started.setdefault(server, server.pid)
+        install(number + 1)
+        os.kill(server.pid, signal.SIGUSR2)
+
+    install(0)
+    found = [(label, contender, {**settings, "PROGRAM": place})
+             for label, contender, settings in preforkd_only(bench, finding)]
+    storm(bench, finding, found, lambda server: [], action=act, every=2)
+    for server, pid in started.items():
+        finding.table(["verdict", "times"], verdicts(server),
+                      f"From the log; the pid {'stayed' if server.process.poll() is None and server.pid == pid else 'changed'}.")
+
+
+def verdicts(server):
+    """How each upgrade ended, and how often."""
+    counted = {}
+    with open(os.path.join(server.folder, "error.log"), encoding="utf-8", errors="replace") as log:
+        for line in log:
+            found = re.search(r"(upgrade ok from=\S+ to=\S+|upgrade refused.*|upgraded, but.*)", line)
+            if found:
+                verdict = found[1].replace("=", " ")
+                counted[verdict] = counted.get(verdict, 0) + 1
+    return sorted([verdict, times] for verdict, times in counted.items())
 
 
 @case("resize", "Between two and eight workers")

@@ -50,7 +50,8 @@ class Programs:
 
     def missing(self):
         """Those that the cases need and that are not built."""
-        return [name for name in ("preforkd", "load", "floor", "asio_echo", "asio_hello", "hellod", "alone")
+        return [name for name in ("preforkd", "load", "floor", "asio_echo", "asio_hello", "hellod", "alone",
+                                  "preforkd_next")
                 if not os.access(self.path(name), os.X_OK)]
 
     def build_type(self):

@@ -133,7 +133,7 @@ class Server:
         self.settings = {"WORKERS": 1, "REUSEPORT": "", "APPENDONLY": "no", "RELOADABLE": False,
                          "ACCESS_LOG": "off", "EXTRA": "", "EXTRA_HTTP": "", **settings}
         self.configuration = self._configure(fleet)
-        program = fleet.executable(kind.name)
+        program = self.settings.get("PROGRAM") or fleet.executable(kind.name)
         if program is None:
             raise ServerError(f"{kind.name} is not installed; bench/run --install-peers gets Debian's packages")
         self.command = [*self.settings.get("PREFIX", ()),

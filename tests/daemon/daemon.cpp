@@ -158,7 +158,8 @@ std::vector<Daemon::Announcement> Daemon::announcements() {
     for (std::string line; std::getline(log, line);) {
         if (holds_all(line, {" listening listener="}))
             next.emplace(value_of(line, "listener"), value_of(line, "address"));
-        if (holds_all(line, {" ready generation="}) || holds_all(line, {"reload ok"}))
+        if (holds_all(line, {" ready generation="}) || holds_all(line, {"reload ok"}) ||
+            holds_all(line, {"upgrade ok"}))
             all.push_back(std::exchange(next, {}));
     }
     return all;

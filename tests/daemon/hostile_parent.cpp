@@ -57,7 +57,7 @@ std::vector<int> operator+(std::vector<int> left, const std::vector<int>& right)
 
 void check_signals(const Daemon& server) {
     const auto per_element = boost::test_tools::per_element();
-    const std::vector<int> handled{SIGHUP,  SIGINT,  SIGQUIT, SIGUSR1,
+    const std::vector<int> handled{SIGHUP,  SIGINT,  SIGQUIT, SIGUSR1, SIGUSR2,
                                    SIGTERM, SIGCHLD, SIGTTIN, SIGTTOU};
     auto master = status_of(server.pid());
     BOOST_TEST(signals_in(master["SigBlk"]) == sorted(handled), per_element);

@@ -5,10 +5,13 @@
 #include <preforkd/run.hpp>
 
 #include "probe.hpp"
+#include "variant.hpp"
 #include "worker/worker.hpp"
 
 int main(int argc, char** argv) {
     using namespace preforkd;
+    if (const auto variant = testing::own_variant())
+        return testing::run_variant(argc, argv, *variant);
     const bool is_server = std::filesystem::path(argv[0]).filename() == testing::probe_program;
     if (is_server || worker::is_worker(argc, argv))
         return run(argc, argv, {service<testing::Probe>("probe")});

@@ -9,6 +9,7 @@
 #include "client.hpp"
 #include "daemon.hpp"
 #include "needs_root.hpp"
+#include "variant.hpp"
 
 // As process 1 of a container: in the foreground unasked, and everybody's parent.
 
@@ -72,6 +73,25 @@ BOOST_AUTO_TEST_CASE(it_stays_in_the_foreground_and_reaps_orphans, *precondition
     server.wait_for_line({"orphans reaped", "count=1"});
     BOOST_TEST(children_of(one.pid()) == workers, boost::test_tools::per_element());
 
+    BOOST_TEST(Client(server.address()).ask("hello") == "hello");
+    one.send(SIGTERM);
+    BOOST_TEST(server.outcome().exit == exited(0));
+    server.check_nothing_left();
+}
+
+BOOST_AUTO_TEST_CASE(it_is_upgraded_as_process_one, *precondition(needs_root)) {
+    Setup setup = UpgradableDaemon::with_keys();
+    setup.parent = become_process_one;
+    UpgradableDaemon server(setup);
+    server.begin_launch();
+    server.wait_for_line({" ready "});
+    const std::vector<pid_t> inside = children_of(server.pid());
+    BOOST_REQUIRE(inside.size() == 1u);
+    const Process one(inside.front());
+    server.install({.version = "2.0"});
+    one.send(SIGUSR2);
+    server.wait_for_line({"upgrade ok", "from=1.0", "to=2.0"});
+    BOOST_TEST(server.locked_by().value() == 1);
     BOOST_TEST(Client(server.address()).ask("hello") == "hello");
     one.send(SIGTERM);
     BOOST_TEST(server.outcome().exit == exited(0));

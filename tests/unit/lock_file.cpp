@@ -171,7 +171,7 @@ BOOST_AUTO_TEST_CASE(a_child_that_does_not_own_it_leaves_it_alone) {
                }) == 0);
     BOOST_TEST(exists(path));
     BOOST_TEST(in_child([&] {
-                   lock = LockFile::adopt(path, UniqueFd(::dup(lock.fd().get())));
+                   lock = LockFile::adopt(path, ::dup(lock.fd().get()));
                    return 0;
                }) == 0);
 }
@@ -360,14 +360,14 @@ BOOST_AUTO_TEST_CASE(a_lock_handed_over_is_adopted_and_still_held) {
     LockFile before = LockFile::acquire(path);
     const UniqueFd other(::open(path.c_str(), O_RDWR | O_CLOEXEC));
     BOOST_REQUIRE(::ftruncate(other.get(), 0) == 0);
-    LockFile after = LockFile::adopt(path, UniqueFd(::dup(before.fd().get())));
+    LockFile after = LockFile::adopt(path, ::dup(before.fd().get()));
     BOOST_TEST(text_of(path) == std::to_string(::getpid()) + "\n");
     BOOST_TEST((::fcntl(after.fd().get(), F_GETFD) & FD_CLOEXEC) != 0);
     BOOST_TEST(::flock(other.get(), LOCK_EX | LOCK_NB) == -1);
-    const auto adopt = [&](int fd) { return LockFile::adopt(path, UniqueFd(::dup(fd))).path(); };
     const Pipe pipe;
-    BOOST_CHECK_THROW(adopt(other.get()), StartupError);
-    BOOST_CHECK_THROW(adopt(pipe.reading.get()), StartupError);
+    BOOST_CHECK_THROW((void)LockFile::adopt(path, other.get()), StartupError);
+    BOOST_CHECK_THROW((void)LockFile::adopt(path, pipe.reading.get()), StartupError);
+    BOOST_TEST(::fcntl(pipe.reading.get(), F_GETFD) >= 0);
     after.release();
     BOOST_TEST(!exists(path));
 }

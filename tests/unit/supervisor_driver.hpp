@@ -45,6 +45,11 @@ struct ActionText {
     std::string operator()(const action::AbandonGeneration& a) const {
         return fmt::format("abandon {} ({})", a.generation.value, text(a.failure));
     }
+    std::string operator()(const action::ProveImage&) const { return "prove"; }
+    std::string operator()(const action::ExecuteImage&) const { return "execute"; }
+    std::string operator()(const action::AbandonUpgrade& a) const {
+        return fmt::format("abandon upgrade ({})", to_string(a.reason));
+    }
     std::string operator()(const action::Started&) const { return "started"; }
     std::string operator()(const action::StartFailed& a) const {
         return fmt::format("start failed ({})", text(a.failure));
@@ -79,6 +84,11 @@ struct EventText {
     std::string operator()(const WorkerExited& e) const { return of("WorkerExited", e.pid); }
     std::string operator()(const ConfigAccepted&) const { return "ConfigAccepted"; }
     std::string operator()(const ConfigRefused&) const { return "ConfigRefused"; }
+    std::string operator()(const ImageProven&) const { return "ImageProven"; }
+    std::string operator()(const ImageRefused&) const { return "ImageRefused"; }
+    std::string operator()(const TookOver&) const { return "TookOver"; }
+    std::string operator()(const NotExecuted&) const { return "NotExecuted"; }
+    std::string operator()(const Usr2Received&) const { return "USR2"; }
     std::string operator()(const HupReceived&) const { return "HUP"; }
     std::string operator()(const TermReceived&) const { return "TERM"; }
     std::string operator()(const QuitReceived&) const { return "QUIT"; }
@@ -174,6 +184,14 @@ inline Driver reloading_with(const Policy& policy, const std::vector<pid_t>& pid
     driver.tell(HupReceived{});
     driver.tell(ConfigAccepted{policy});
     driver.spawned(incoming);
+    return driver;
+}
+
+/// The same with an upgrade in flight, its program proven.
+inline Driver executing_with(const Policy& policy, const std::vector<pid_t>& pids) {
+    Driver driver = running_with(policy, pids);
+    driver.tell(Usr2Received{});
+    driver.tell(ImageProven{});
     return driver;
 }
 

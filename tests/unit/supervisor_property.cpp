@@ -26,6 +26,7 @@ enum Step : unsigned {
     become_ready,
     exit_leaving,
     answer_load,
+    answer_upgrade,
     reach_deadline,
     let_time_pass,
     leap,
@@ -36,6 +37,7 @@ enum Step : unsigned {
     stand_still,
     go_on,
     hup,
+    usr2,
     ttin,
     ttou,
     stray,
@@ -49,7 +51,8 @@ class History {
     explicit History(std::uint64_t seed) : random_(seed) {
         std::vector<double> weights(step_kinds);
         for (double& weight : weights) weight = chance(0.3) ? 0 : exponential_(random_);
-        for (const Step step : {answer_order, become_ready, exit_leaving, answer_load})
+        for (const Step step :
+             {answer_order, become_ready, exit_leaving, answer_load, answer_upgrade})
             weights[step] = 2 + 4 * exponential_(random_);
         const double harm = chance(0.7) ? 0.03 : 1;
         for (const Step step : {die, fail, misbehave, leap, reach_deadline}) weights[step] *= harm;
@@ -78,6 +81,7 @@ class History {
     void step(Step kind);
     void worker_step(Step kind);
     void answer_some_order();
+    void answer_the_upgrade();
     void make_some_ready();
     void exit_some_leaving();
     void stray_event();
@@ -132,6 +136,8 @@ void History::step(Step kind) {
             if (world.load_unanswered)
                 world.answer_load(chance(0.8) ? std::optional(policy()) : std::nullopt);
             return;
+        case answer_upgrade:
+            return answer_the_upgrade();
         case reach_deadline:
             return world.pass_to_deadline();
         case let_time_pass:
@@ -142,6 +148,8 @@ void History::step(Step kind) {
             return chance(0.8) ? world.tell(event::TimePassed{}) : void();
         case hup:
             return world.tell(event::HupReceived{});
+        case usr2:
+            return world.tell(event::Usr2Received{});
         case ttin:  // a crowd finds nothing that a few don't, and takes its time
             return world.processes.size() < 30 ? world.tell(event::TtinReceived{}) : void();
         case ttou:
@@ -182,6 +190,11 @@ void History::answer_some_order() {
     world.answer(order, !chance(std::min(spawn_failures_, 0.9)));
 }
 
+void History::answer_the_upgrade() {
+    if (world.executing) return world.answer_execution(chance(0.8));
+    if (world.proving) world.tell(chance(0.8) ? Event{ImageProven{}} : Event{ImageRefused{}});
+}
+
 void History::make_some_ready() {
     const auto pid = some_process([](const World::Process& process) { return !process.ready; });
     if (pid) world.tell(WorkerReady{*pid});
@@ -205,6 +218,8 @@ void History::stray_event() {
     world.tell(strays[below(strays.size())]);
     if (world.started && !world.load_unanswered)
         world.tell(chance(0.5) ? Event{ConfigAccepted{policy()}} : Event{ConfigRefused{}});
+    if (!world.proving) world.tell(chance(0.5) ? Event{ImageProven{}} : Event{ImageRefused{}});
+    if (!world.executing) world.tell(chance(0.5) ? Event{TookOver{}} : Event{NotExecuted{}});
     if (world.started) world.tell(Start{policy()});
 }
 
@@ -213,6 +228,7 @@ void History::calm_down() {
     for (int round = 0; round < 1000 && !world.exited; ++round) {
         while (!world.orders.empty()) world.answer(world.orders.front(), true);
         if (world.load_unanswered) world.answer_load(policy());
+        answer_the_upgrade();
         const auto processes = world.processes;
         for (const auto& [pid, process] : processes) {
             const auto still = world.processes.find(pid);

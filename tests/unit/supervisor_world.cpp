@@ -26,6 +26,7 @@ void World::tell(const Event& event) {
     ++events;
     resized_away_.reset();
     offenders_.clear();
+    upgrade_fails_.reset();
     foresee(event);
     const Actions actions = supervisor.handle(event, now);
     if (tracing_ && !actions.empty()) note("    " + text(actions));
@@ -52,13 +53,24 @@ void World::answer_load(const std::optional<Policy>& accepted) {
         tell(ConfigRefused{});
 }
 
+void World::answer_execution(bool took_over) {
+    while (!orders.empty()) answer(orders.front(), true);
+    if (!executing) return;  // the answers can't lead to that, but what broke is told elsewhere
+    supervisor = Supervisor(supervisor.snapshot());
+    check_table();
+    if (took_over)
+        tell(TookOver{});
+    else
+        tell(NotExecuted{});
+}
+
 void World::pass_to_deadline() {
     if (const auto deadline = supervisor.next_deadline()) now = std::max(now, *deadline);
     tell(TimePassed{});
 }
 
 bool World::is_whole() const {
-    const bool idle = orders.empty() && !loading_ && !hup_pending_;
+    const bool idle = orders.empty() && !loading_ && !hup_pending_ && !upgrading();
     std::size_t slots = 0;
     for (const auto& [pool, workers] : sizes_) slots += workers;
     return idle && processes.size() == slots && every_slot_ready(in_service_, sizes_);
@@ -84,6 +96,15 @@ void World::foresee(const Event& event) {
         load_unanswered = false;
     } else if (std::holds_alternative<HupReceived>(event)) {
         hup_pending_ = true;
+    } else if (std::holds_alternative<Usr2Received>(event)) {
+        usr2_pending_ = true;
+    } else if (std::holds_alternative<ImageRefused>(event) && proving) {
+        upgrade_fails_ = Reason::image_refused;
+    } else if (std::holds_alternative<NotExecuted>(event) && executing) {
+        upgrade_fails_ = Reason::not_executed;
+    } else if (std::holds_alternative<TookOver>(event) && executing) {
+        executing = false;
+        hup_pending_ = true;  // it ends as a HUP does
     } else if (const auto* spawned = std::get_if<WorkerSpawned>(&event)) {
         foresee_spawned(*spawned);
     } else if (const auto* failed = std::get_if<SpawnFailed>(&event)) {
@@ -171,7 +192,11 @@ void World::verify(const Event& event) {
     if (std::holds_alternative<TermReceived>(event) || std::holds_alternative<QuitReceived>(event))
         require(stopping || exited, "told to stop, it did not");
     if (stopping) require(exited == (processes.empty() && orders.empty()), "Exit early or late");
-    if (at_rest()) require(!hup_pending_, "a HUP was forgotten");
+    if (at_rest() && !upgrading()) {
+        require(!hup_pending_, "a HUP was forgotten");
+        require(!usr2_pending_, "a USR2 was forgotten");
+    }
+    require(!upgrade_fails_, "a failed upgrade goes on");
     if (std::holds_alternative<TimePassed>(event)) {
         const auto next = supervisor.next_deadline();
         require(!next || *next > now, "a deadline that never passes: a busy loop");
@@ -249,7 +274,7 @@ void World::carry_out(const action::Kill& kill) {
 }
 
 void World::carry_out(const action::LoadConfig& load) {
-    require(at_rest(), "loads while it is not at rest");
+    require(at_rest() && !upgrading(), "loads while it is not at rest");
     require(hup_pending_, "loads though nobody asked");
     require(load.generation == Generation{raised_.value + 1}, "loads a wrong number");
     hup_pending_ = false;
@@ -277,6 +302,32 @@ void World::carry_out(const action::AbandonGeneration& abandon) {
     loading_.reset();
 }
 
+void World::carry_out(const action::ProveImage&) {
+    require(at_rest() && !upgrading(), "proves while it is not at rest");
+    require(usr2_pending_, "proves though nobody asked");
+    usr2_pending_ = false;
+    proving = true;
+    proof_began_ = now;
+}
+
+void World::carry_out(const action::ExecuteImage&) {
+    require(proving, "executes what is not proven");
+    proving = false;
+    executing = true;
+}
+
+void World::carry_out(const action::AbandonUpgrade& abandon) {
+    require(upgrading(), "abandons no upgrade");
+    if (abandon.reason == Reason::image_late)
+        require(proving && now >= proof_began_ + proof_timeout, "gave up a proof before its time");
+    else if (abandon.reason == Reason::stopped)
+        require(!upgrade_fails_, "wrong about why an upgrade fails");
+    else
+        require(upgrade_fails_ == abandon.reason, "abandons an upgrade without a reason");
+    upgrade_fails_.reset();
+    proving = executing = false;
+}
+
 void World::carry_out(const action::Started&) {
     require(!started && !stopping && raising_, "Started out of turn");
     require(every_slot_ready(Generation{1}, incoming_sizes_), "Started too early");
@@ -294,7 +345,7 @@ void World::carry_out(const action::StartFailed&) {
 }
 
 void World::carry_out(const action::Stopping&) {
-    require(started && !stopping && !loading_, "Stopping out of turn");
+    require(started && !stopping && !loading_ && !upgrading(), "Stopping out of turn");
     stopping = true;
     give_up_orders(in_service_);
 }

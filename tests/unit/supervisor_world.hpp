@@ -51,6 +51,10 @@ class World {
     /// Answers the load in hand.
     void answer_load(const std::optional<Policy>& accepted);
 
+    /// Answers ExecuteImage; the one that goes on knows what the snapshot says and no more.
+    /// Requires: executing.
+    void answer_execution(bool took_over);
+
     /// To the moment that the supervisor waits for, if there is one, and says so.
     void pass_to_deadline();
 
@@ -63,6 +67,8 @@ class World {
     std::map<Pid, Process> processes;  ///< Spawned and not reaped.
     std::vector<Order> orders;         ///< Spawns not answered, the oldest first.
     bool load_unanswered = false;
+    bool proving = false;    ///< ProveImage is not answered.
+    bool executing = false;  ///< ExecuteImage is not answered.
     bool started = false;
     bool stopping = false;  ///< Or the start failed.
     bool exited = false;
@@ -87,6 +93,9 @@ class World {
     void carry_out(const action::LoadConfig& load);
     void carry_out(const action::CommitGeneration& commit);
     void carry_out(const action::AbandonGeneration& abandon);
+    void carry_out(const action::ProveImage& prove);
+    void carry_out(const action::ExecuteImage& execute);
+    void carry_out(const action::AbandonUpgrade& abandon);
     void carry_out(const action::Started& started);
     void carry_out(const action::StartFailed& failed);
     void carry_out(const action::Stopping& stopping);
@@ -97,7 +106,9 @@ class World {
     void check_slots() const;
     void check_slots_of(Generation generation, const Sizes& sizes) const;
 
+    /// May resize; an upgrade that is being proven disturbs nobody.
     [[nodiscard]] bool at_rest() const { return started && !stopping && !loading_; }
+    [[nodiscard]] bool upgrading() const { return proving || executing; }
     [[nodiscard]] bool may_go(const Process& process) const;
     [[nodiscard]] bool is_hung(const Process& process) const;
     [[nodiscard]] bool has_ready_successor(Pid pid, const Process& process) const;
@@ -116,8 +127,11 @@ class World {
     Sizes incoming_sizes_;  // of those being raised
     bool raising_ = false;
     bool hup_pending_ = false;
-    std::optional<SlotId> resized_away_;  // by the TTOU in hand
-    std::set<Pid> offenders_;             // those that the event in hand condemns
+    bool usr2_pending_ = false;
+    TimePoint proof_began_;
+    std::optional<Reason> upgrade_fails_;  // by the event in hand
+    std::optional<SlotId> resized_away_;   // by the TTOU in hand
+    std::set<Pid> offenders_;              // those that the event in hand condemns
     bool tracing_ = false;
     std::vector<std::string> trace_;
 };

@@ -1,0 +1,83 @@
+#include "master/loader.hpp"
+
+#include <unistd.h>
+
+#include "shared/config_diff.hpp"
+#include "shared/exit_code.hpp"
+#include "shared/sole_service.hpp"
+#include "shared/syscalls.hpp"
+
+namespace preforkd::master {
+namespace {
+
+DataOwner data_owner(const std::optional<Credentials>& credentials) {
+    if (credentials) return {credentials->user, credentials->group};
+    return {::geteuid(), ::getegid()};
+}
+
+}  // namespace
+
+LoadRequest request_of(const StartRecord& start, std::vector<ServiceSpec> services) {
+    LoadRequest request;
+    request.program = start.program;
+    request.services = std::move(services);
+    request.effective_uid = ::geteuid();
+    request.working_folder = start.working_folder;
+    request.surroundings = system_surroundings();
+    const bool alone = sole_service(start.program, request.services) != nullptr;
+    auto command_line = parse_command_line(start.arguments, request.services, alone);
+    if (!command_line) throw StartupError(exit_usage, to_string(command_line.error()));
+    request.command_line = std::move(*command_line);
+    return request;
+}
+
+LogSurroundings surroundings_of(bool foreground, int callers_stderr) {
+    return {foreground, callers_stderr >= 0 ? callers_stderr : STDERR_FILENO, syslog_socket};
+}
+
+void throw_if_any(const Faults& faults) {
+    if (!faults.empty()) throw StartupError(exit_configuration, to_string(faults));
+}
+
+Config load_checked(const LoadRequest& request) {
+    LoadResult loaded = load_config(request);
+    if (!loaded) throw StartupError(exit_configuration, to_string(loaded.error()));
+    return std::move(*loaded);
+}
+
+Config test_configuration(const LoadRequest& request) {
+    Config config = load_checked(request);
+    Faults faults;
+    (void)open_service_paths(config, request.services, std::nullopt, faults);
+    throw_if_any(faults);
+    return config;
+}
+
+Loader::Loader(LoadRequest request, LogSurroundings surroundings,
+               const std::optional<Credentials>& credentials)
+    : request_(std::move(request)),
+      surroundings_(std::move(surroundings)),
+      owner_(data_owner(credentials)) {}
+
+Deployment Loader::deploy(Config config, ListenerSet listeners) const {
+    Deployment deployment{std::move(config), {}, std::move(listeners), {}, {}};
+    Faults faults;
+    deployment.paths = open_service_paths(deployment.config, request_.services, owner_, faults);
+    throw_if_any(faults);
+    deployment.logs = open_logs(deployment.config, surroundings_);
+    auto text = sealed_memory("preforkd-configuration",
+                              render_effective(deployment.config, request_.services));
+    if (!text)
+        throw StartupError(exit_failure, "can't keep the configuration: " + text.error().message());
+    deployment.config_text = std::move(*text);
+    return deployment;
+}
+
+Deployment Loader::reload(const Deployment& running) const {
+    Config candidate = load_checked(request_);
+    throw_if_any(refused_changes(running.config, candidate, request_.services));
+    ListenerSet listeners = running.listeners.rebind(candidate, request_.services);
+    return deploy(std::move(candidate), std::move(listeners));
+}
+
+}  // namespace preforkd::master
