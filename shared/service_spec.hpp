@@ -22,10 +22,10 @@ struct ServiceSpec {
     std::string name{};  ///< as in `service = http`; [a-z0-9_-]+
     std::string doc{};   ///< one sentence for --help and the manual
     std::vector<KeySpec> keys{};
-    bool client_speaks_first = false;  ///< the listener may defer accepting until data is there
-    std::string sample_address{};      ///< what the sample file listens on, such as *:80
-    std::vector<Metric> metrics{};     ///< at most most_metrics (scoreboard.hpp)
-    bool reads_scoreboard = false;     ///< its workers get the pages of all others, to read
+    bool client_speaks_first = false;     ///< the listener may defer accepting until data is there
+    std::string sample_address{};         ///< what the sample file listens on, such as *:80
+    std::vector<Metric> metrics{};        ///< at most most_metrics (scoreboard.hpp)
+    bool reads_scoreboard = false;        ///< its workers get the pages of all others, to read
     std::vector<std::string> programs{};  ///< started by one of these names, it is served alone
 };
 

@@ -80,8 +80,8 @@ class Engine {
     void watch(int descriptor, std::function<void()> on_readable);
     void unwatch(int descriptor);
 
-    /// From now on services may use blocking(); threads start when they do. Throws std::system_error
-    /// when there is no descriptor left.
+    /// From now on services may use blocking(); threads start when they do. Throws
+    /// std::system_error when there is no descriptor left.
     void offer_threads();
 
     /// Tells the services that the worker leaves, and stops accepting unless `keep_accepting`.

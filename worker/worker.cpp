@@ -14,8 +14,8 @@
 #include <map>
 #include <memory>
 #include <preforkd/service.hpp>
-#include <set>
 #include <random>
+#include <set>
 #include <stdexcept>
 #include <utility>
 #include <vector>
