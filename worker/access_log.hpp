@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "shared/config.hpp"
+#include "shared/log.hpp"
 #include "shared/unique_fd.hpp"
 
 namespace preforkd::worker {
@@ -16,6 +17,9 @@ namespace preforkd::worker {
 class AccessLog {
   public:
     explicit AccessLog(boost::asio::io_context& context, LogFormat format = LogFormat::combined);
+
+    /// Where it is told that lines are lost, and how many were. Outlives this.
+    void report_to(const Logger& logger) noexcept { logger_ = &logger; }
 
     /// Writes what is gathered to the old file, then goes on with `file`; empty: off.
     void redirect(UniqueFd file);
@@ -36,6 +40,8 @@ class AccessLog {
 
   private:
     void arm();
+    void lose(const std::string& why, std::uint64_t lines);
+    void report_losses();
 
     LogFormat format_;
     UniqueFd file_;
@@ -43,6 +49,9 @@ class AccessLog {
     boost::asio::steady_timer timer_;
     bool armed_ = false;
     std::uint64_t dropped_bytes_ = 0;
+    std::uint64_t lost_lines_ = 0;  ///< since the last one that could be written
+    bool is_cut_ = false;           ///< the file ends within a line
+    const Logger* logger_ = nullptr;
 };
 
 }  // namespace preforkd::worker
