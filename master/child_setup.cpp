@@ -112,12 +112,20 @@ void limit_resources() noexcept {
     if (::setrlimit(RLIMIT_CORE, &no_core) < 0) give_up(channel_fd, "setrlimit(RLIMIT_CORE)");
 }
 
+/// The master's own lies lower. A kernel that refuses has refused it to the master too.
+void reset_oom_score(const char* score) noexcept {
+    if (*score == '\0') return;
+    const UniqueFd file(::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
+    if (file.is_open()) (void)!::write(file.get(), score, std::strlen(score));
+}
+
 }  // namespace
 
 void become_worker(const ChildSetup& setup) noexcept {
     const int image = place_descriptors(setup);
     reset_signals();
     limit_resources();
+    reset_oom_score(setup.oom_score);
     if (::chdir("/") < 0) give_up(channel_fd, "chdir");
     drop_bounding_set();
     if (setup.credentials != nullptr) change_ids(*setup.credentials);

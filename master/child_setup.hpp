@@ -19,6 +19,7 @@ struct ChildSetup {
     const Credentials* credentials = nullptr;  ///< nothing: the ids stay
     cap_t no_capabilities = nullptr;           ///< from cap_init(3)
     pid_t master = 0;
+    const char* oom_score = "";  ///< for /proc/self/oom_score_adj; empty: as it is
 };
 
 /// Runs in the child, with every signal blocked: the steps of README, "From fork to worker", and

@@ -10,6 +10,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "master/capabilities.hpp"
+
 namespace preforkd::master {
 namespace {
 
@@ -154,6 +156,7 @@ Listener::~Listener() {
 
 void Listener::remove_path() noexcept {
     if (inode_ == 0) return;
+    const FileAccess as_at_start;
     struct stat now {};
     if (::lstat(path_of(address_), &now) == 0 && now.st_dev == device_ && now.st_ino == inode_)
         ::unlink(path_of(address_));

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "master/capabilities.hpp"
 #include "shared/config_diff.hpp"
 #include "shared/exit_code.hpp"
 #include "shared/sole_service.hpp"
@@ -74,6 +75,7 @@ Deployment Loader::deploy(Config config, ListenerSet listeners) const {
 }
 
 Deployment Loader::reload(const Deployment& running) const {
+    const FileAccess as_at_start;
     Config candidate = load_checked(request_);
     throw_if_any(refused_changes(running.config, candidate, request_.services));
     ListenerSet listeners = running.listeners.rebind(candidate, request_.services);

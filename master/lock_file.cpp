@@ -12,6 +12,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "master/capabilities.hpp"
 #include "master/folders.hpp"
 #include "master/processes.hpp"
 #include "shared/exit_code.hpp"
@@ -181,6 +182,7 @@ error_code LockFile::write_pid() noexcept {
 
 void LockFile::release() noexcept {
     if (!fd_.is_open()) return;
+    const FileAccess as_at_start;
     if (owner_ == Pid{::getpid()} && leads_to(path_, fd_.get())) ::unlink(path_.c_str());
     fd_.reset();
 }

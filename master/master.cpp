@@ -2,10 +2,13 @@
 
 #include <fmt/format.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <system_error>
 
+#include "master/capabilities.hpp"
 #include "shared/channel.hpp"
 #include "shared/exit_code.hpp"
 #include "shared/process_title.hpp"
@@ -20,6 +23,18 @@ constexpr int messages_per_turn = 16;
 /// Old workers stop accepting within a millisecond of their successors' READY, but for one that
 /// hangs: nobody waits for it any longer.
 constexpr seconds longest_hand_over{1};
+
+/// More than any worker has reason to say in a second; each may cost the master system calls.
+constexpr unsigned messages_per_second = 500;
+
+bool is_flooding(WorkerProcess& worker) {
+    const TimePoint now = Clock::now();
+    if (now - worker.counting_since >= seconds(1)) {
+        worker.counting_since = now;
+        worker.messages = 0;
+    }
+    return ++worker.messages > messages_per_second;
+}
 
 std::string uptime_of(const WorkerProcess& worker) {
     const auto uptime = std::chrono::duration_cast<milliseconds>(Clock::now() - worker.spawned_at);
@@ -165,6 +180,8 @@ void Master::on_exited(const ExitedProcess& exited) {
               {"generation", worker->generation.value},
               {"how", how},
               {"uptime", uptime_of(*worker)}});
+    if (exited.code != CLD_EXITED && exited.status == SIGSYS)
+        report_forbidden_call(exited.pid, slot);
     if (!worker->ready && last_trouble_.empty())
         last_trouble_ = fmt::format("it died before it was ready: {}", how);
     const ExitKind kind = judge(exited, *worker);
@@ -177,21 +194,40 @@ void Master::on_exited(const ExitedProcess& exited) {
     handle(event::WorkerExited{exited.pid});
 }
 
+/// The kernel tells its own log which call it was, and nobody else.
+void Master::report_forbidden_call(Pid pid, std::string_view slot) {
+    log_.error(
+        fmt::format("worker was killed by seccomp: it made a system call that its sandbox forbids "
+                    "(an attack, a bug, or a need that its service doesn't declare). Which one: "
+                    "syscall= in the kernel's or the audit log, at 'type=1326' and 'pid={}'; or "
+                    "strace -f -p {} as root, until it happens again",
+                    pid.value, ::getpid()),
+        {{"slot", slot}, {"worker", pid.value}});
+}
+
+/// Nothing more is read from it: whatever it sends is not for us, and may be much.
+void Master::on_misbehaviour(WorkerProcess& worker) {
+    const Pid pid = worker.process.pid;
+    log_.error("worker sent an invalid message and is killed",
+               {{"slot", pools_.text(worker.slot)}, {"worker", pid.value}});
+    last_trouble_ = "it sent an invalid message";
+    loop_.forget(worker.process.channel);
+    worker.silenced = true;
+    handle(event::WorkerMisbehaved{pid});
+}
+
 void Master::on_message(Pid pid) {
     for (int i = 0; i < messages_per_turn; ++i) {
         WorkerProcess* const worker = workers_.find(pid);
-        if (worker == nullptr) return;
+        if (worker == nullptr || worker->silenced) return;
         const auto message = receive_from_worker(worker->process.channel);
         if (!message) {
             // Its end is closed: it is exiting, and SIGCHLD will tell.
             if (message.error().value() == EPIPE) loop_.forget(worker->process.channel);
-            if (message.error().value() == EBADMSG) {
-                log_.error("worker sent an invalid message and is killed",
-                           {{"slot", pools_.text(worker->slot)}, {"worker", pid.value}});
-                last_trouble_ = "it sent an invalid message";
-                handle(event::WorkerMisbehaved{pid});
-            }
+            if (message.error().value() == EBADMSG) return on_misbehaviour(*worker);
             if (message.error().value() != EINTR) return;
+        } else if (is_flooding(*worker)) {
+            return on_misbehaviour(*worker);
         } else {
             on_message(*worker, *message);
         }
@@ -202,6 +238,7 @@ void Master::on_message(WorkerProcess& worker, const Message& message) {
     const Pid pid = worker.process.pid;
     switch (message.kind) {
         case MessageKind::ready:
+            if (worker.ready) return on_misbehaviour(worker);
             worker.ready = true;
             log_.info("worker ready", {{"slot", pools_.text(worker.slot)},
                                        {"worker", pid.value},
@@ -223,10 +260,13 @@ void Master::on_message(WorkerProcess& worker, const Message& message) {
             return log_.debug(message.section != 0 ? "worker is full" : "worker has room",
                               {{"slot", pools_.text(worker.slot)}, {"worker", pid.value}});
         default:
+            if (worker.ready) return on_misbehaviour(worker);
             last_trouble_ = escape_for_log(message.get_text());
             log_.error("worker can't start", {{"slot", pools_.text(worker.slot)},
                                               {"worker", pid.value},
                                               {"why", message.get_text()}});
+            loop_.forget(worker.process.channel);
+            worker.silenced = true;
             return handle(event::WorkerFailed{pid});
     }
 }
@@ -241,8 +281,8 @@ void Master::update_listening() {
     arm_timer();
 }
 
-void Master::watch(WorkerProcess& worker) {
-    loop_.watch(worker.process.channel, [this, pid = worker.process.pid] { on_message(pid); });
+void Master::watch(const SpawnedWorker& process) {
+    loop_.watch(process.channel, [this, pid = process.pid] { on_message(pid); });
 }
 
 void Master::on_deadline() {
@@ -256,6 +296,7 @@ void Master::on_deadline() {
 }
 
 void Master::reopen_logs() {
+    const FileAccess as_at_start;
     try {
         for (auto& [generation, deployment] : deployments_)
             deployment.logs = open_logs(deployment.config, parts_.log_surroundings);
@@ -288,10 +329,20 @@ void Master::perform(const action::Spawn& spawn) {
         return handle(event::SpawnFailed{spawn.slot, spawn.generation});
     }
     auto process = parts_.spawner->spawn(title, deployment.logs.output, deployment.logs.error);
-    if (process) return enlist(std::move(*process), spawn);
-    last_trouble_ = fmt::format("fork failed: {}", process.error().message());
-    log_.error("can't fork a worker; will try again",
-               {{"slot", pools_.text(spawn.slot)}, {"why", process.error().message()}});
+    if (!process) return spawn_failed(spawn, "fork failed: " + process.error().message());
+    try {
+        watch(*process);
+    } catch (const std::system_error& error) {  // the limit on watches, or memory
+        kill_and_reap(*process);
+        return spawn_failed(spawn, error.what());
+    }
+    enlist(std::move(*process), spawn);
+}
+
+void Master::spawn_failed(const action::Spawn& spawn, std::string why) {
+    last_trouble_ = std::move(why);
+    log_.error("can't make a worker; will try again",
+               {{"slot", pools_.text(spawn.slot)}, {"why", last_trouble_}});
     handle(event::SpawnFailed{spawn.slot, spawn.generation});
 }
 
@@ -304,7 +355,6 @@ void Master::enlist(SpawnedWorker process, const action::Spawn& spawn) {
         {std::move(process), spawn.slot, spawn.generation, Clock::now(), /*ready=*/false});
     for (Place& place : places_of(deployment, name.pool, name.slot))
         worker.places.push_back({std::move(place)});
-    watch(worker);
     watch_over(worker);
     handle(event::WorkerSpawned{spawn.slot, spawn.generation, pid});
     error_code error = hand_over(deployment, worker.process.channel, name);
@@ -433,6 +483,8 @@ void Master::take_into_service(Generation generation) {
     log_.set_threshold(in_service().config.log_level);
     scoreboard_.take_into_service(in_service().config, parts_.services,
                                   in_service().listeners.addresses());
+    if (in_service().config.sandbox == SandboxMode::off)
+        log_.warning("sandbox is off: workers may do whatever their user may");
     for (const auto& [name, address] : in_service().listeners.addresses())
         log_.info("listening", {{"listener", name}, {"address", address}});
 }

@@ -84,11 +84,13 @@ class Master {
     void on_signal(int signal);
     void on_child_ended();
     void on_exited(const ExitedProcess& exited);
+    void report_forbidden_call(Pid pid, std::string_view slot);
+    void on_misbehaviour(WorkerProcess& worker);
     void on_message(Pid pid);
     void on_message(WorkerProcess& worker, const Message& message);
     void on_deadline();
     void reopen_logs();
-    void watch(WorkerProcess& worker);
+    void watch(const SpawnedWorker& process);
 
     // How workers are: master_health.cpp.
     void watch_over(WorkerProcess& worker);
@@ -127,6 +129,7 @@ class Master {
     void execute_next_image();
     [[nodiscard]] UpgradeState save() const;
 
+    void spawn_failed(const action::Spawn& spawn, std::string why);
     void enlist(SpawnedWorker process, const action::Spawn& spawn);
     void update_listening();
     void take_into_service(Generation generation);

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "master/capabilities.hpp"
 #include "master/exec_in_place.hpp"
 #include "master/master.hpp"
 #include "shared/exit_code.hpp"
@@ -62,6 +63,7 @@ void Master::prove_next_image() {
     last_trouble_.clear();
     next_version_.clear();
     try {
+        const FileAccess as_at_start;
         next_image_ = open_image(parts_.start.image_path, parts_.spawner->credentials());
         const auto state = in_memory(save());
         if (!state)
@@ -157,7 +159,7 @@ int Master::go_on(const Succeeding& succeeding) {
             if (worker.full) listening_.health().set_full(worker.pid, true);
         scoreboard_.restore(restore_scoreboard(state.scoreboard));
         for (auto& [pid, worker] : workers_) {
-            watch(worker);
+            watch(worker.process);
             go_on_watching(worker);
         }
     } catch (const std::exception& error) {

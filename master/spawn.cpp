@@ -67,12 +67,18 @@ std::vector<char*> pointers_to(std::vector<std::string>& texts) {
 
 }  // namespace
 
-Spawner::Spawner(UniqueFd image, std::optional<Credentials> credentials)
+void kill_and_reap(const SpawnedWorker& worker) noexcept {
+    ::kill(worker.pid.value, SIGKILL);  // not reaped, so its number is still its own
+    ::waitpid(worker.pid.value, nullptr, 0);
+}
+
+Spawner::Spawner(UniqueFd image, std::optional<Credentials> credentials, std::string oom_score)
     : image_(std::move(image)),
       null_(::open("/dev/null", O_RDWR | O_CLOEXEC)),
       credentials_(std::move(credentials)),
       no_capabilities_(::cap_init()),
-      environment_(worker_environment()) {
+      environment_(worker_environment()),
+      oom_score_(std::move(oom_score)) {
     if (!null_.is_open())
         throw StartupError(exit_failure, "can't open /dev/null: " + last_error().message());
     if (!no_capabilities_) throw StartupError(exit_failure, "cap_init: " + last_error().message());
@@ -99,6 +105,7 @@ Result<SpawnedWorker> Spawner::spawn(const std::string& title, const UniqueFd& o
     setup.credentials = credentials_ ? &*credentials_ : nullptr;
     setup.no_capabilities = no_capabilities_.get();
     setup.master = ::getpid();
+    setup.oom_score = oom_score_.c_str();
 
     const BlockedSignals blocked;
     worker.pid.value = ::fork();
@@ -106,8 +113,7 @@ Result<SpawnedWorker> Spawner::spawn(const std::string& title, const UniqueFd& o
     if (worker.pid.value == 0) become_worker(setup);
     auto pidfd = open_pidfd(worker.pid);
     if (!pidfd) {  // out of descriptors: a child that can't be watched must not live
-        ::kill(worker.pid.value, SIGKILL);
-        ::waitpid(worker.pid.value, nullptr, 0);
+        kill_and_reap(worker);
         return pidfd.error();
     }
     worker.pidfd = std::move(*pidfd);

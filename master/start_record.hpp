@@ -15,6 +15,7 @@ struct StartRecord {
     /// The caller's environment, each NAME=VALUE, less LISTEN_*.
     std::vector<std::string> environment;
     bool foreground = true;
+    std::string oom_score{};  ///< of the workers, see lower_oom_score()
 };
 
 }  // namespace preforkd::master

@@ -9,16 +9,19 @@
 #include <optional>
 #include <sstream>
 
+#include "master/capabilities.hpp"
 #include "master/credentials.hpp"
 #include "master/daemonize.hpp"
 #include "master/image.hpp"
 #include "master/loader.hpp"
 #include "master/lock_file.hpp"
 #include "master/master.hpp"
+#include "master/oom_score.hpp"
 #include "master/sanitize.hpp"
 #include "master/take_over.hpp"
 #include "shared/config_docs.hpp"
 #include "shared/exit_code.hpp"
+#include "shared/kernel_sandbox.hpp"
 #include "shared/sole_service.hpp"
 #include "shared/syscalls.hpp"
 #include "shared/version.hpp"
@@ -69,11 +72,24 @@ UniqueFd keep_callers_stderr(const Config& config, bool foreground) {
     return UniqueFd(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3));
 }
 
+/// What this kernel can't confine workers in, said once.
+std::vector<std::string> sandbox_notices(const Config& config) {
+    std::vector<std::string> notices;
+    if (config.sandbox == SandboxMode::off) return notices;
+    const std::string gaps = landlock_gaps(landlock_abi());
+    if (!gaps.empty())
+        notices.push_back("this kernel's Landlock can't confine workers in: " + gaps);
+    if (!kernel_has_seccomp())
+        notices.emplace_back("this kernel can't filter the workers' system calls (CONFIG_SECCOMP)");
+    return notices;
+}
+
 /// From here on a failure is for whoever waits for the start, and for the log once nobody does.
 int run(MasterParts parts, StartupPipe& startup) {
     parts.loop = make_event_loop();  // after the fork: what an epoll watches stays its maker's
     const std::string program = parts.start.program;
     try {
+        keep_needed_capabilities();
         return Master(std::move(parts), startup).run();
     } catch (const std::exception& error) {
         startup.fail(exit_failure, fmt::format("{}: {}", program, error.what()));
@@ -104,11 +120,14 @@ MasterParts prepare(const LoadRequest& request, StartRecord start, const Inherit
 
     const Logger log(parts.deployment.logs.error.get(), parts.deployment.logs.error_style,
                      parts.deployment.config.log_level, request.program);
-    for (const auto* notices :
-         {&inheritance.notices, &identity.notices, &parts.deployment.listeners.notices()})
+    const auto kernel_notices = sandbox_notices(parts.deployment.config);
+    for (const auto* notices : {&inheritance.notices, &identity.notices,
+                                &parts.deployment.listeners.notices(), &kernel_notices})
         for (const std::string& notice : *notices) log.warning(notice);
 
-    parts.spawner = std::make_unique<Spawner>(std::move(image), identity.credentials);
+    parts.start.oom_score = lower_oom_score();
+    parts.spawner =
+        std::make_unique<Spawner>(std::move(image), identity.credentials, parts.start.oom_score);
     parts.notifier = connect_notifier();
     parts.watchdog = watchdog_timeout(variable("WATCHDOG_USEC"), variable("WATCHDOG_PID"));
     parts.services = request.services;

@@ -6,6 +6,7 @@
 
 #include <charconv>
 
+#include "master/capabilities.hpp"
 #include "master/exec_in_place.hpp"
 #include "master/image.hpp"
 #include "master/loader.hpp"
@@ -148,7 +149,8 @@ void TakeOver::prepare() {
     const WorkerIdentity identity = resolve_identity(config_);
     UniqueFd image = open_own_image();
     if (identity.credentials) require_executable_by(*identity.credentials, image);
-    parts_.spawner = std::make_unique<Spawner>(std::move(image), identity.credentials);
+    parts_.spawner =
+        std::make_unique<Spawner>(std::move(image), identity.credentials, state_.start.oom_score);
     parts_.log_surroundings =
         surroundings_of(state_.start.foreground, state_.callers_stderr.number);
     const Loader loader(request, parts_.log_surroundings, identity.credentials);
@@ -156,6 +158,7 @@ void TakeOver::prepare() {
     parts_.loop = make_event_loop();
     parts_.services = invocation_.services;
     (void)Scoreboard(state_.start.program);  // what the master makes first; it must not fail there
+    keep_needed_capabilities();
     // The last, for it owns what it gets.
     if (state_.lock.exists()) parts_.lock = LockFile::adopt(state_.lock_path, state_.lock.number);
 }

@@ -214,6 +214,7 @@ void describe(Archive& archive, StartRecord& start) {
     archive("working_folder", start.working_folder);
     archive("environment", start.environment);
     archive("foreground", start.foreground);
+    archive("oom_score", start.oom_score);
 }
 
 template <class Archive>

@@ -29,6 +29,9 @@ struct WorkerProcess {
     Generation generation;
     TimePoint spawned_at;
     bool ready = false;
+    unsigned messages = 0;  ///< from it, within the second since then
+    TimePoint counting_since{};
+    bool silenced = false;            ///< will be killed: nothing more that it says counts
     std::vector<HeldPlace> places{};  ///< in the order in which they were handed over
     PageOfWorker page{};
     UniqueFd hang_timer{};           ///< see worker/dead_man_switch.hpp

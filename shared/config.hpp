@@ -44,6 +44,12 @@ enum class AcceptMode {
 /// Whether the server goes to the background.
 enum class DaemonMode { automatic, yes, no };
 
+/// How much of the system a worker can reach once it serves.
+enum class SandboxMode {
+    strict,  ///< what its services declare, and no more
+    off,     ///< what its user may
+};
+
 /// Where things were said; not a part of what was said, so all are equal.
 struct Origins {
     std::map<std::string, Origin, std::less<>> of_key;  ///< of its first value
@@ -88,6 +94,7 @@ struct Config {
     LogFormat log_format = LogFormat::combined;
     LogLevel log_level = LogLevel::info;
     AcceptMode accept = AcceptMode::slots;
+    SandboxMode sandbox = SandboxMode::strict;
     std::chrono::milliseconds drain_timeout{};
     std::chrono::milliseconds shutdown_delay{};
     std::chrono::milliseconds keepalive_grace{};

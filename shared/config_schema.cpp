@@ -85,6 +85,11 @@ const std::vector<KeySpec> the_global_keys = {
                               {"notice", LogLevel::notice}, {"warning", LogLevel::warning},
                               {"error", LogLevel::error}},
                   .doc = "The least important events that the error log takes."},
+    Key<SandboxMode>{.name = "sandbox", .field = &Config::sandbox, .def = SandboxMode::strict,
+                     .choices = {{"strict", SandboxMode::strict}, {"off", SandboxMode::off}},
+                     .doc = "What a worker may do once it serves: with strict, only the system "
+                            "calls, files and connections that its services need; anything else "
+                            "ends it. With off, whatever its user may: for debugging tools."},
     Key<milliseconds>{.name = "drain_timeout", .field = &Config::drain_timeout,
                       .def = 30s, .min = 1s, .max = 1h,
                       .doc = "How long an old worker may finish its sessions."},

@@ -9,6 +9,8 @@
 #include <boost/asio/post.hpp>
 #include <preforkd/service.hpp>
 
+#include "worker/park.hpp"
+
 namespace preforkd::worker {
 namespace {
 
@@ -176,7 +178,7 @@ void Acceptor::stop(Queue queue) {
 void Acceptor::close() noexcept {
     if (!socket_.is_open()) return;
     leave(group_.reactor(), socket_.get());
-    socket_.reset();
+    park(std::move(socket_));
     if (std::exchange(paused_, false)) group_.withdraw_reason_to_tick();
 }
 

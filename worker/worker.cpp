@@ -28,6 +28,7 @@
 #include "worker/access_log.hpp"
 #include "worker/engine.hpp"
 #include "worker/handover.hpp"
+#include "worker/sandbox.hpp"
 
 namespace preforkd::worker {
 namespace {
@@ -40,6 +41,9 @@ class Worker {
 
     /// Throws what a service's start() throws.
     void start_services();
+
+    /// Gives up all that no service needs from here on. Throws what can't be given up.
+    void confine();
     int serve();
 
   private:
@@ -50,6 +54,7 @@ class Worker {
 
     [[nodiscard]] const ServiceType& type_of(const ListenSection& section) const;
     [[nodiscard]] std::map<std::string, int, std::less<>> paths_of(std::uint32_t section) const;
+    void allow_needs_of(const ListenSection& section, std::uint32_t index);
     void on_channel();
     void on_message(Received received);
     void on_term();
@@ -74,6 +79,7 @@ class Worker {
     std::set<std::size_t> kept_;  ///< listeners that a drain doesn't concern
     OwnUsage usage_;
     bool recycling_ = false;
+    Sandbox sandbox_;
     bool draining_ = false;
     bool alone_ = false;  ///< told to leave by something else than a living master
 };
@@ -113,6 +119,7 @@ Worker::Worker(const UniqueFd& channel, Handover handover, Config config,
             on_channel();
             return UniqueFd();
         });
+    access_log_.report_to(log_);
     access_log_.redirect(std::move(handover_.access_log));
 }
 
@@ -144,7 +151,9 @@ void Worker::start_services() {
                 &access_log_, scoreboard);
             running.service = type.make();
             running.service->start(*running.context);
+            allow_needs_of(section, listener.section);
         }
+        sandbox_.last_shared = std::max(sandbox_.last_shared, listener.descriptor.get());
         engine_.add_listener({std::move(listener.descriptor), section.name, section.service,
                               running.service.get(),
                               // The page's sections are in the order of the configuration's.
@@ -152,11 +161,30 @@ void Worker::start_services() {
     }
 }
 
+/// Folders that the master opened are readable to the service that it opened them for.
+void Worker::allow_needs_of(const ListenSection& section, std::uint32_t index) {
+    const ServiceType& type = type_of(section);
+    sandbox_.needs.add(type.needs);
+    if (!type.needs.reads_folders) return;
+    for (const KeySpec& key : type.keys) {
+        const auto paths = paths_of(index);
+        const auto path = paths.find(key.name);
+        if (key.opens == Opens::folder && path != paths.end())
+            sandbox_.folders.push_back(path->second);
+    }
+}
+
+void Worker::confine() {
+    ::fcntl(channel_.get(), F_SETFL, O_NONBLOCK);  // nobody may once it is confined
+    if (sandbox_.needs.starts_threads) engine_.offer_threads();
+    if (config_.sandbox == SandboxMode::strict) worker::confine(sandbox_);
+    for (auto& [section, running] : services_) running.service->confined();
+}
+
 int Worker::serve() {
     Message ready;
     ready.kind = MessageKind::ready;
     if (send_message(channel_, ready)) return exit_failure;
-    ::fcntl(channel_.get(), F_SETFL, O_NONBLOCK);
     engine_.watch(channel_.get(), [this] { on_channel(); });
     engine_.watch(term_.get(), [this] { on_term(); });
     engine_.on_full([this](bool full) { say(MessageKind::full, full ? 1 : 0); });
@@ -330,6 +358,7 @@ int run_worker(std::span<const ServiceType> services) {
     try {
         Worker worker(channel, std::move(*handover), std::move(*config), services);
         worker.start_services();
+        worker.confine();
         return worker.serve();
     } catch (const std::exception& error) {
         return fail(channel, error.what());

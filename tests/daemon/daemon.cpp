@@ -78,6 +78,11 @@ Command Daemon::command(bool with_notify_socket) const {
     command.arguments = {setup_.probe ? probe_program : setup_.name, "-c", config_file()};
     command.arguments.insert(command.arguments.end(), setup_.arguments.begin(),
                              setup_.arguments.end());
+    if (!setup_.wrapper.empty()) {
+        command.arguments.front() = std::exchange(command.program, setup_.wrapper.front());
+        command.arguments.insert(command.arguments.begin(), setup_.wrapper.begin(),
+                                 setup_.wrapper.end());
+    }
     command.environment = sanitizer_options();
     if (with_notify_socket) command.environment.push_back("NOTIFY_SOCKET=" + (folder_ / "notify"));
     command.environment.insert(command.environment.end(), setup_.environment.begin(),

@@ -29,10 +29,11 @@ struct Setup {
     std::vector<std::string> environment{};  ///< NAME=VALUE, besides NOTIFY_SOCKET
     /// What a careless parent does to the process that becomes the server, before the exec.
     std::function<void()> parent{};
-    std::string name = "preforkd";  ///< that it is started by
-    bool probe = false;             ///< the test's own program, which offers the probe service
-    std::string error_log{};        ///< by default a FIFO that is read here
-    std::string output_log{};       ///< by default the error log
+    std::string name = "preforkd";       ///< that it is started by
+    bool probe = false;                  ///< the test's own program, which offers the probe service
+    std::vector<std::string> wrapper{};  ///< a program and its arguments that executes it
+    std::string error_log{};             ///< by default a FIFO that is read here
+    std::string output_log{};            ///< by default the error log
 };
 
 /// A real server with its configuration, lock, logs and sockets in a folder of its own. Ends all

@@ -1,11 +1,14 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
+#include <sys/capability.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
 #include <csignal>
+#include <filesystem>
+#include <fstream>
 #include <set>
 #include <sstream>
 
@@ -34,6 +37,14 @@ std::string layout_of(pid_t pid) {
                                          line.find(" 00000000 ") != std::string::npos))
                 layout += line.substr(0, line.find('-')) + " ";
     return layout;
+}
+
+/// Root in a container often may not.
+boost::test_tools::assertion_result may_spare_from_oom(boost::unit_test::test_unit_id) {
+    const std::uint64_t ours = std::stoull(status_of(::getpid())["CapEff"], nullptr, 16);
+    boost::test_tools::assertion_result result((ours >> CAP_SYS_RESOURCE & 1) != 0);
+    result.message() << "needs CAP_SYS_RESOURCE";
+    return result;
 }
 
 }  // namespace
@@ -89,6 +100,75 @@ BOOST_AUTO_TEST_CASE(all_five_capability_sets_of_a_worker_are_empty, *preconditi
     for (const pid_t worker : server.workers())
         for (const std::string& set : capability_sets)
             BOOST_TEST(status_of(worker)[set] == "0000000000000000", set);
+    server.stop();
+}
+
+BOOST_AUTO_TEST_CASE(a_master_keeps_only_the_capabilities_it_needs, *precondition(needs_root)) {
+    const auto set_of = [](std::initializer_list<int> capabilities) {
+        std::uint64_t set = 0;
+        for (const int capability : capabilities) set |= std::uint64_t{1} << capability;
+        return set;
+    };
+    const std::uint64_t effective =
+        set_of({CAP_SETUID, CAP_SETGID, CAP_SETPCAP, CAP_KILL, CAP_NET_BIND_SERVICE, CAP_NET_ADMIN,
+                CAP_SYS_RESOURCE, CAP_SYS_PTRACE});
+    const std::uint64_t permitted = effective | set_of({CAP_CHOWN, CAP_DAC_OVERRIDE});
+    auto ours = status_of(::getpid());
+    const auto at_most = [&](const std::string& name, std::uint64_t allowed) {
+        return std::stoull(ours[name], nullptr, 16) & allowed;  // a container may give us less
+    };
+    Daemon server;
+    server.launch();
+    server.send(SIGHUP);
+    server.wait_for_line({"reload ok"});
+    server.send(SIGUSR1);
+    server.wait_for_line({"logs reopened"});
+    auto status = status_of(server.pid());
+    BOOST_TEST(std::stoull(status["CapEff"], nullptr, 16) == at_most("CapEff", effective));
+    BOOST_TEST(std::stoull(status["CapPrm"], nullptr, 16) == at_most("CapPrm", permitted));
+    BOOST_TEST(std::stoull(status["CapBnd"], nullptr, 16) == at_most("CapBnd", permitted));
+    BOOST_TEST(status["CapAmb"] == "0000000000000000");
+    server.stop();
+}
+
+BOOST_AUTO_TEST_CASE(a_reload_reaches_what_a_start_could, *precondition(needs_root)) {
+    // Root alone, without its power over others' files, could not even enter.
+    const TempFolder closed;
+    std::filesystem::create_directory(closed / "site");
+    BOOST_REQUIRE(::chown(closed.path().c_str(), nobody, nobody) == 0);
+    BOOST_REQUIRE(::chmod(closed.path().c_str(), 0700) == 0);
+    Daemon server;
+    server.launch();
+    server.configure(listener("echo") +
+                     listener("web", "http", "root = " + (closed / "site") + "\n"));
+    server.send(SIGHUP);
+    server.wait_for_line({"reload ok"});
+    BOOST_TEST(Client(server.address("web")).ask("GET / HTTP/1.0\r\n\r").starts_with("HTTP/1.1 "));
+    server.stop();
+}
+
+BOOST_AUTO_TEST_CASE(when_memory_runs_out_workers_die_before_their_master,
+                     *precondition(may_spare_from_oom)) {
+    const auto score_of = [](pid_t pid) {
+        return std::stoi(read_proc(preforkd::Pid{pid}, "oom_score_adj"));
+    };
+    for (const char* const before : {"0", "300", "-950"}) {
+        Daemon server(
+            {.parent = [before] { std::ofstream("/proc/self/oom_score_adj") << before; }});
+        server.start();
+        const int ours = std::stoi(before);
+        BOOST_TEST(score_of(server.pid()) == std::min(ours, -900), before);
+        for (const pid_t worker : server.workers())
+            BOOST_TEST(score_of(worker) == std::max(ours, 0), before);
+        server.stop();
+    }
+}
+
+BOOST_AUTO_TEST_CASE(what_others_spare_a_master_is_not_for_its_workers, *precondition(needs_root)) {
+    Daemon server({.parent = [] { std::ofstream("/proc/self/oom_score_adj") << "300"; }});
+    server.start();
+    for (const pid_t worker : server.workers())
+        BOOST_TEST(read_proc(preforkd::Pid{worker}, "oom_score_adj") == "300\n");
     server.stop();
 }
 

@@ -8,10 +8,10 @@
 
 #include <csignal>
 #include <cstring>
-#include <functional>
 #include <map>
 #include <stdexcept>
 
+#include "attacks.hpp"
 #include "gate.hpp"
 #include "shared/channel.hpp"
 #include "shared/log.hpp"
@@ -67,16 +67,25 @@ std::string environment() {
     return list;
 }
 
-const std::map<std::string, std::function<std::string()>>& questions() {
-    static const std::map<std::string, std::function<std::string()>> all{
-        {"pid", [] { return std::to_string(::getpid()); }},
-        {"dumpable", [] { return std::to_string(::prctl(PR_GET_DUMPABLE, 0, 0, 0, 0)); }},
-        {"death_signal", death_signal_of_parent},
-        {"core_limit", core_limit},
-        {"terminal", terminal},
-        {"environment", environment},
+/// The file's content, or why it can't be read.
+std::string content_of(const UniqueFd& folder, const std::string& name) {
+    const Result<UniqueFd> file = open_beneath(folder, name.c_str(), O_RDONLY);
+    if (!file) return file.error().message();
+    char text[256];
+    const ssize_t size = ::read(file->get(), text, sizeof text);
+    return size < 0 ? std::strerror(errno) : std::string(text, static_cast<std::size_t>(size));
+}
+
+/// What can be asked for later. Found out at the start, for a confined worker could not.
+std::map<std::string, std::string> find_answers() {
+    return {
+        {"pid", std::to_string(::getpid())},
+        {"dumpable", std::to_string(::prctl(PR_GET_DUMPABLE, 0, 0, 0, 0))},
+        {"death_signal", death_signal_of_parent()},
+        {"core_limit", core_limit()},
+        {"terminal", terminal()},
+        {"environment", environment()},
     };
-    return all;
 }
 
 }  // namespace
@@ -89,6 +98,7 @@ std::vector<KeySpec> Probe::keys() {
 
 void Probe::start(ServiceContext& context) {
     context_ = &context;
+    answers_ = find_answers();
     const std::string& gate = context.options<Options>().gate;
     if (gate.empty()) return;
     const Order order(wait_at_gate(gate));
@@ -105,8 +115,12 @@ task<void> Probe::serve(Connection& client) {
     while (const auto line = co_await client.read_line()) {
         const Order order(*line);
         std::string answer = "ok";
-        if (const auto question = questions().find(order.word); question != questions().end())
-            answer = question->second();
+        if (const auto known = answers_.find(order.word); known != answers_.end())
+            answer = known->second;
+        else if (order.word == "attack")
+            answer = run_attack(order.rest);
+        else if (order.word == "abuse")
+            abuse_channel(order.rest);
         else if (order.word == "print")
             (void)write_all(STDOUT_FILENO, order.rest + "\n");
         else if (order.word == "log")
@@ -123,6 +137,37 @@ task<void> Probe::serve(Connection& client) {
             spin();
         else
             answer = *line;
+        answer += '\n';
+        if (!co_await client.write(answer)) co_return;
+    }
+}
+
+std::vector<KeySpec> FileProbe::keys() {
+    return {Key<std::filesystem::path>{.name = "root",
+                                       .field = &Options::root,
+                                       .opens = Opens::folder,
+                                       .required = true,
+                                       .doc = "The folder that may be read."},
+            Key<std::filesystem::path>{.name = "data",
+                                       .field = &Options::data,
+                                       .opens = Opens::data_file,
+                                       .doc = "A file that may be written."}};
+}
+
+void FileProbe::start(ServiceContext& context) {
+    root_.reset(::fcntl(context.descriptor("root"), F_DUPFD_CLOEXEC, 0));
+}
+
+task<void> FileProbe::serve(Connection& client) {
+    while (const auto line = co_await client.read_line()) {
+        const Order order(*line);
+        std::string answer;
+        if (order.word == "pid")
+            answer = std::to_string(::getpid());
+        else if (order.word == "read")
+            answer = content_of(root_, order.rest);
+        else
+            answer = run_attack(order.rest);
         answer += '\n';
         if (!co_await client.write(answer)) co_return;
     }

@@ -1,14 +1,23 @@
 #pragma once
 
+#include <filesystem>
+#include <map>
+#include <preforkd/sandbox_needs.hpp>
 #include <preforkd/service.hpp>
 #include <preforkd/service_type.hpp>
 #include <string>
+
+#include "shared/unique_fd.hpp"
 
 namespace preforkd::testing {
 
 /// The program that the tests are is a server as well, when it is started by this name; so workers
 /// can be asked what only they can know, and told to do what no worker should.
 inline constexpr const char* probe_program = "probed";
+
+/// In the environment of a server of that name: what its workers have in theirs, besides, as
+/// NAME=VALUE;NAME=VALUE.
+inline constexpr const char* worker_environment = "LC_PROBE_ENVIRONMENT";
 
 /// A service for tests. Each line is a question or an order; see probe.cpp.
 class Probe final : public Service {
@@ -23,6 +32,24 @@ class Probe final : public Service {
 
   private:
     ServiceContext* context_ = nullptr;
+    std::map<std::string, std::string> answers_;
+};
+
+/// The same, allowed what a service that serves files is.
+class FileProbe final : public Service {
+  public:
+    static constexpr SandboxNeeds needs{.reads_folders = true};
+    struct Options {
+        std::filesystem::path root;  ///< a folder
+        std::filesystem::path data;  ///< a file; it may be absent
+    };
+    static std::vector<KeySpec> keys();
+
+    void start(ServiceContext& context) override;
+    task<void> serve(Connection& client) override;
+
+  private:
+    UniqueFd root_;
 };
 
 }  // namespace preforkd::testing

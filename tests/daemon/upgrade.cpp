@@ -12,6 +12,7 @@
 #include "client.hpp"
 #include "daemon.hpp"
 #include "gate.hpp"
+#include "master/processes.hpp"
 #include "variant.hpp"
 
 // USR2: another program goes on as the same process, and nobody notices.
@@ -88,6 +89,15 @@ std::vector<std::string> descriptors(const Daemon& server) {
     return all;
 }
 
+/// What the kernel lets a process do, and which one it would end first without memory.
+std::string privileges_of(pid_t pid) {
+    auto status = status_of(pid);
+    std::string all;
+    for (const char* const set : {"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs"})
+        all += status[set] + " ";
+    return all + preforkd::master::read_proc(preforkd::Pid{pid}, "oom_score_adj");
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(upgrade)
@@ -116,6 +126,19 @@ BOOST_AUTO_TEST_CASE(usr2_executes_the_new_program_in_place) {
     BOOST_TEST(server.workers().size() == 2u);
     BOOST_TEST(server.address() == address);
     BOOST_TEST(Client(address).ask("hello") == "hello");
+    server.stop();
+}
+
+BOOST_AUTO_TEST_CASE(the_new_program_and_its_workers_get_no_privilege_more) {
+    UpgradableDaemon server;
+    server.start();
+    const std::string master = privileges_of(server.pid());
+    const std::string worker = privileges_of(server.worker("main/0 gen 1"));
+    server.install({.version = "2.0"});
+    server.send(SIGUSR2);
+    server.wait_for_line({"upgrade ok"});
+    BOOST_TEST(privileges_of(server.pid()) == master);
+    BOOST_TEST(privileges_of(server.worker("main/0 gen 2")) == worker);
     server.stop();
 }
 

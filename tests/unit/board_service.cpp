@@ -40,6 +40,7 @@ struct Desk {
         context =
             std::make_unique<ServiceContext>("board", options, descriptors, server.log.logger);
         board.start(*context);
+        board.confined();
     }
 
     /// A connection that has been greeted.

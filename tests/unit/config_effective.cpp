@@ -75,6 +75,7 @@ class Generator {
             {"access_log", {"off", "a.log"}},
             {"log_format", {"combined"}},
             {"log_level", {"debug", "info", "notice", "warning", "error"}},
+            {"sandbox", {"strict", "off"}},
             {"drain_timeout", {"1s", "1001ms", "1h", "90s"}},
             {"shutdown_delay", {"0s", "1h", "5s"}},
             {"keepalive_grace", {"0s", "60s", "1ms"}},
@@ -128,6 +129,7 @@ BOOST_AUTO_TEST_CASE(the_effective_text_says_every_key) {
                    "access_log      = off\n"
                    "log_format      = combined\n"
                    "log_level       = info\n"
+                   "sandbox         = strict\n"
                    "drain_timeout   = 30s\n"
                    "shutdown_delay  = 0s\n"
                    "keepalive_grace = 2s\n"
@@ -211,8 +213,9 @@ BOOST_AUTO_TEST_CASE(configurations_that_differ_are_not_equal) {
     const Config config = loaded(load_text(folder, text));
     for (const std::string line :
          {"workers=3", "user=preforkd", "umask=0", "daemon=yes", "error_log=syslog",
-          "log_level=debug", "drain_timeout=31s", "listen.a.workers=1", "listen.a.backlog=1",
-          "listen.a.address=:81", "listen.a.root=/y", "listen.a.title=t", "listen.a.service=echo"})
+          "log_level=debug", "sandbox=off", "drain_timeout=31s", "listen.a.workers=1",
+          "listen.a.backlog=1", "listen.a.address=:81", "listen.a.root=/y", "listen.a.title=t",
+          "listen.a.service=echo"})
         if (const LoadResult other = load_text(folder, text, {"-o", line}))
             BOOST_TEST((*other != config), line);
         else

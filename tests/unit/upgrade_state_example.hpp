@@ -16,7 +16,8 @@ inline UpgradeState example_state() {
                    .arguments = {"-c", "/etc/preforkd/preforkd.conf", ""},
                    .working_folder = "/root",
                    .environment = {"TZ=UTC", "EMPTY=", std::string("NUL=\0x", 6)},
-                   .foreground = false};
+                   .foreground = false,
+                   .oom_score = "0"};
     state.callers_stderr = {20};
     state.lock_path = "/run/preforkd/preforkd.pid";
     state.lock = {21};

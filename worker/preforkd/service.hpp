@@ -96,6 +96,11 @@ class Service {
     /// lives as long as the service. What it throws cancels the start or reload, with its text.
     virtual void start(ServiceContext& context) { static_cast<void>(context); }
 
+    /// Runs in each worker after start() of all its services, once the worker has confined itself
+    /// to what they declare (see SandboxNeeds): the place to start threads. What it throws counts
+    /// as start()'s.
+    virtual void confined() {}
+
     /// Serves one client; the connection ends when the task does. An exception ends it too, and is
     /// logged with the peer; it harms no other connection.
     virtual task<void> serve(Connection& client) = 0;

@@ -3,6 +3,7 @@
 #include <any>
 #include <functional>
 #include <memory>
+#include <preforkd/sandbox_needs.hpp>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,6 +19,8 @@ class Service;
 struct ServiceType : ServiceSpec {
     std::function<std::unique_ptr<Service>()> make;
 
+    SandboxNeeds needs{};
+
     /// A listener's checked settings as the Options struct of the service; empty without one.
     std::function<std::any(const std::vector<Setting>&)> read_options;
 };
@@ -29,6 +32,7 @@ struct ServiceType : ServiceSpec {
 ///     static constexpr bool client_speaks_first = true;  // accept once the first bytes are there
 ///     static std::vector<preforkd::Metric> metrics();    // its own numbers in the scoreboard
 ///     static constexpr bool reads_scoreboard = true;     // it shows the numbers of all workers
+///     static constexpr preforkd::SandboxNeeds needs{.reads_folders = true};  // and nothing else
 ///     static constexpr const char* doc = "...";          // a sentence for --help
 ///     static constexpr const char* sample_address = "*:80";
 ///     static constexpr const char* programs[] = {"hellod"};  // so called, a program serves only
@@ -45,6 +49,7 @@ template <class T>
         type.client_speaks_first = T::client_speaks_first;
     if constexpr (requires { T::reads_scoreboard; }) type.reads_scoreboard = T::reads_scoreboard;
     if constexpr (requires { T::metrics(); }) type.metrics = T::metrics();
+    if constexpr (requires { T::needs; }) type.needs = T::needs;
     type.make = [] { return std::make_unique<T>(); };
     type.read_options = [](const std::vector<Setting>&) { return std::any(); };
     if constexpr (requires { typename T::Options; }) {

@@ -133,6 +133,9 @@ void Board::start(ServiceContext& context) {
             fmt::format("WATCH is refused: inotify: {}; raise fs.inotify.max_user_instances",
                         watch_->fault()));
     spawn(deliver());
+}
+
+void Board::confined() {
     writer_->start();
 }
 

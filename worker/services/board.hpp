@@ -23,9 +23,12 @@ class Board final : public Service {
     static constexpr const char* doc =
         "A bulletin board: numbered messages that survive anything, for any number of clients.";
     static constexpr const char* sample_address = "*:9000";
+    static constexpr SandboxNeeds needs{
+        .writes_files = true, .starts_threads = true, .system_calls = "timer_settime timer_delete"};
     static constexpr const char* programs[] = {"bbserve", "bbserv"};
 
     void start(ServiceContext& context) override;
+    void confined() override;
     task<void> serve(Connection& client) override;
     void stop() override;
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <preforkd/sandbox_needs.hpp>
 #include <preforkd/service.hpp>
 
 #include <memory>
@@ -16,6 +17,7 @@ class Http final : public Service {
     using Options = http::Options;
     static std::vector<KeySpec> keys() { return http::option_keys(); }
     static constexpr bool client_speaks_first = true;
+    static constexpr SandboxNeeds needs{.reads_folders = true};
     static constexpr const char* doc = "Serves the files of a folder over HTTP/1.1.";
     static constexpr const char* sample_address = "*:80";
 

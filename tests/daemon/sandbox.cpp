@@ -1,0 +1,154 @@
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <set>
+
+#include <boost/test/unit_test.hpp>
+
+#include "attacks.hpp"
+#include "client.hpp"
+#include "daemon.hpp"
+#include "needs_root.hpp"
+#include "needs_sandbox.hpp"
+
+// What code in a worker can do once an attacker runs it: nothing to anybody else.
+
+using namespace preforkd::testing;
+using boost::unit_test::precondition;
+
+namespace {
+
+/// Workers that can be told to attack, and a file that one kind of them may read.
+struct Victim {
+    TempFolder folder;
+    std::string root = folder / "root";
+    std::string log = folder / "error.log";
+    Daemon server;
+
+    explicit Victim(const std::string& keys = "")
+        : server({.keys = keys,
+                  .sections = listener("echo", "probe", "workers = 2\n") +
+                              listener("files", "file-probe", "workers = 1\nroot = " + root + "\n"),
+                  .probe = true}) {
+        std::filesystem::create_directory(root);
+        std::ofstream(root + "/hello.txt") << "hello";
+        for (const std::string& readable : {folder.path(), root})
+            std::filesystem::permissions(readable, std::filesystem::perms(0755));
+        server.start();
+    }
+
+    /// What comes of it: "done", the error's name, or "killed" once a successor is ready.
+    std::string suffer(const Attack& attack, const std::string& listener) {
+        Client client(server.address(listener));
+        const std::string worker = client.ask("pid");
+        server.mark();
+        client.send(std::string("attack ") + attack.name + " " + std::to_string(server.pid()) +
+                    "\n");
+        if (const auto answer = client.try_receive_line()) return *answer;
+        const auto end = server.wait_for_line({"worker exited", "worker=" + worker});
+        server.wait_for_line({"worker ready", "slot=" + listener});
+        // A kernel without 32-bit programs knows no such way to call it.
+        const bool is_fault = attack.name == std::string("call_as_32_bit") &&
+                              holds_all(end, {"signal 11 (Segmentation fault)"});
+        return is_fault || holds_all(end, {"signal 31 (Bad system call)"}) ? "killed" : end;
+    }
+
+    void check(const Attack& attack, const std::string& listener) {
+        const std::string outcome = suffer(attack, listener);
+        if (attack.error > 0)
+            BOOST_TEST(outcome == ::strerrorname_np(attack.error), attack.name << ": " << outcome);
+        else
+            BOOST_TEST(outcome == (attack.error < 0 ? "done" : "killed"),
+                       attack.name << ": " << outcome);
+        // The listening socket that was attacked is shared with the others.
+        BOOST_TEST(Client(server.address(listener)).ask("pid") != "", attack.name);
+        BOOST_TEST(stat_of(server.pid()).state != 'Z', attack.name);
+    }
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(sandbox, *precondition(needs_sandbox))
+
+BOOST_AUTO_TEST_CASE(no_attack_from_inside_a_worker_succeeds) {
+    Victim victim;
+    for (const Attack& attack : attacks()) victim.check(attack, "echo");
+    victim.server.stop();
+}
+
+BOOST_AUTO_TEST_CASE(a_worker_that_serves_files_opens_none_outside_its_folder) {
+    Victim victim;
+    BOOST_TEST(Client(victim.server.address("files")).ask("read hello.txt") == "hello");
+    for (const Attack& attack : attacks_on_files()) victim.check(attack, "files");
+    BOOST_TEST(Client(victim.server.address("files")).ask("read hello.txt") == "hello");
+    victim.server.stop();
+}
+
+BOOST_AUTO_TEST_CASE(whatever_a_worker_sends_its_master_harms_only_itself) {
+    Victim victim;
+    for (const std::string& abuse : channel_abuses()) {
+        Client client(victim.server.address("echo"));
+        const std::string worker = client.ask("pid");
+        victim.server.mark();
+        client.send("abuse " + abuse + "\n");
+        victim.server.wait_for_line({"worker exited", "worker=" + worker, "signal 9 (Killed)"});
+        BOOST_TEST(
+            victim.server.count_lines({"sent an invalid message and", "worker=" + worker}) == 1u,
+            abuse);
+        victim.server.wait_for_line({"worker ready", "slot=echo/"});
+        BOOST_TEST(Client(victim.server.address("echo")).ask("hello") == "hello", abuse);
+    }
+    victim.server.stop();
+}
+
+BOOST_AUTO_TEST_CASE(a_forbidden_call_is_told_with_its_slot_and_how_to_find_it) {
+    Victim victim;
+    Client client(victim.server.address("echo"));
+    const std::string worker = client.ask("pid");
+    victim.server.mark();
+    client.send("attack socket 0\n");
+    const std::string line = victim.server.wait_for_line({"killed by seccomp"});
+    BOOST_TEST(holds_all(line, {" error ", "slot=echo/", "worker=" + worker, "type=1326",
+                                "pid=" + worker, "strace -f"}),
+               line);
+    victim.server.stop();
+}
+
+BOOST_AUTO_TEST_CASE(a_worker_holds_its_own_descriptors_and_no_others, *precondition(needs_root)) {
+    Victim victim;
+    const pid_t worker = victim.server.worker("files/0");
+    std::multiset<std::string> kinds;
+    for (const auto& [number, target] : descriptors_of(worker))
+        kinds.insert(target.substr(0, target.find(':')));
+    BOOST_TEST(kinds.count("/dev/null") == 1u);                // 0
+    BOOST_TEST(kinds.count("socket") == 2u);                   // channel and listening socket
+    BOOST_TEST(kinds.count(victim.root) == 2u);                // the master's and the service's own
+    BOOST_TEST(kinds.count(victim.server.error_log()) == 2u);  // 1 and 2
+    // epoll, eventfd, signalfd, Asio's timerfd and the dead man's switch; how much memory it has.
+    BOOST_TEST(kinds.count("anon_inode") == 5u);
+    BOOST_TEST(kinds.count("/proc/" + std::to_string(worker) + "/statm") == 1u);
+    BOOST_TEST(kinds.size() == 13u);
+    victim.server.stop();
+}
+
+BOOST_AUTO_TEST_CASE(every_worker_is_filtered_for_good, *precondition(needs_root)) {
+    Daemon server;
+    server.start();
+    for (const pid_t worker : server.workers()) {
+        BOOST_TEST(status_of(worker)["Seccomp"] == "2");
+        BOOST_TEST(status_of(worker)["NoNewPrivs"] == "1");
+    }
+    server.stop();
+}
+
+BOOST_AUTO_TEST_CASE(a_sandbox_that_is_off_is_warned_about) {
+    Victim victim("sandbox = off\n");
+    victim.server.inbox().gather();
+    BOOST_TEST(victim.server.inbox().whole_log().find(
+                   "warning " + std::to_string(victim.server.pid()) + " sandbox is off") !=
+               std::string::npos);
+    BOOST_TEST(victim.suffer({"open_passwd", nullptr}, "echo") == "done");
+    victim.server.stop();
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,65 @@
+#include "worker/sandbox.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <ctime>
+#include <memory>
+#include <stdexcept>
+
+#include "shared/kernel_sandbox.hpp"
+#include "shared/unique_fd.hpp"
+#include "worker/landlock.hpp"
+#include "worker/seccomp.hpp"
+
+namespace preforkd::worker {
+namespace {
+
+/// How many threads there are; 1 when /proc can't tell. Source: proc(5), /proc/self/task.
+unsigned count_threads() {
+    struct CloseFolder {
+        void operator()(DIR* folder) const noexcept { ::closedir(folder); }
+    };
+    const std::unique_ptr<DIR, CloseFolder> tasks(::opendir("/proc/self/task"));
+    unsigned count = 0;
+    while (const dirent* const entry = tasks ? ::readdir(tasks.get()) : nullptr)
+        if (entry->d_name[0] != '.') ++count;
+    return count == 0 ? 1 : count;
+}
+
+/// A number that is free would be taken by a connection, which then couldn't be reset.
+void fill_gaps(int last_shared) noexcept {
+    for (int descriptor = 0; descriptor <= last_shared; ++descriptor)
+        if (::fcntl(descriptor, F_GETFD) < 0) ::dup2(STDIN_FILENO, descriptor);
+}
+
+// A sanitizer that has found something reads files to explain it.
+std::vector<int> readable_folders(const Sandbox& sandbox, const UniqueFd& everything) {
+    std::vector<int> folders;
+    if (sandbox.needs.reads_folders) folders = sandbox.folders;
+    if (everything.is_open()) folders.push_back(everything.get());
+    return folders;
+}
+
+}  // namespace
+
+void confine(const Sandbox& sandbox) {
+    // Landlock binds only the thread that asks for it, and what that one starts.
+    if (!is_sanitizer_build() && count_threads() > 1)
+        throw std::runtime_error(
+            "sandbox: a service has started a thread in start(), which would escape; start it in "
+            "confined()");
+    ::tzset();  // reads /etc/localtime, once
+    fill_gaps(sandbox.last_shared);
+    const UniqueFd everything(is_sanitizer_build() ? ::open("/", O_PATH | O_CLOEXEC) : -1);
+    LandlockRules rules;
+    rules.readable_folders = readable_folders(sandbox, everything);
+    rules.connects = sandbox.needs.connects;
+    if (const error_code error = restrict_by_landlock(rules))
+        throw std::runtime_error("sandbox: Landlock: " + error.message());
+    if (kernel_has_seccomp()) confine_system_calls(call_rules(sandbox.needs), sandbox.last_shared);
+}
+
+}  // namespace preforkd::worker
