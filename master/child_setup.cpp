@@ -67,8 +67,8 @@ void reset_signals() noexcept {
         const bool means_a_fault = signal == SIGABRT || signal == SIGSEGV || signal == SIGBUS ||
                                    signal == SIGILL || signal == SIGFPE || signal == SIGTRAP ||
                                    signal == SIGSYS || signal == SIGXCPU;
-        const bool is_default = means_a_fault || signal == SIGTERM || signal == SIGCHLD ||
-                                signal == SIGALRM || signal == SIGCONT;
+        const bool is_default =
+            means_a_fault || signal == SIGTERM || signal == SIGCHLD || signal == SIGCONT;
         (void)::signal(signal, is_default ? SIG_DFL : SIG_IGN);  // KILL and STOP refuse
     }
     sigset_t only_term;

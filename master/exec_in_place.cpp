@@ -73,7 +73,9 @@ void on_fault(int signal) noexcept {
     ::raise(signal);
 }
 
-void on_alarm(int signal) noexcept {
+/// Others may send it, too: only the kernel's own counts. Source: sigaction(2), si_code.
+void on_alarm(int signal, siginfo_t* info, void*) noexcept {
+    if (info->si_code <= 0) return;
     say_why("it did not take over in 10 seconds", 0);
     unblock(signal);
     take_way_back();
@@ -110,7 +112,10 @@ WayBack::WayBack(std::string title, int state, int image_before) {
     ready->argv.insert(ready->argv.end() - 1, ready->why.data());
     ready->envp = pointers_to(ready->environment);
     for (const int fault : faults) (void)::signal(fault, on_fault);
-    (void)::signal(SIGALRM, on_alarm);
+    struct sigaction at_alarm {};
+    at_alarm.sa_sigaction = on_alarm;
+    at_alarm.sa_flags = SA_SIGINFO | SA_RESTART;
+    (void)::sigaction(SIGALRM, &at_alarm, nullptr);
     unblock(SIGALRM);
     ::alarm(patience);
 }

@@ -291,6 +291,7 @@ void Worker::ask_for_successor(const std::string& why) {
 void Worker::leave() {
     if (std::exchange(alone_, true)) return;
     const auto timeout = std::chrono::ceil<seconds>(config_.drain_timeout) + drain_margin;
+    (void)::signal(SIGALRM, SIG_DFL);  // until now it has no meaning
     ::alarm(static_cast<unsigned>(timeout.count()));
     kept_.clear();
     drain();

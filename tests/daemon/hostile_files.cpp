@@ -89,7 +89,8 @@ void refuse(const Trick& trick,
     const std::string config = here.own / "test.conf";
     std::ofstream(config) << configuration(here.path);
     Command command;
-    command.arguments = {"preforkd", "-F", "-c", config, "-o", "runtime_dir=" + (here.own / "run")};
+    command.program = "/proc/self/exe";
+    command.arguments = {"probed", "-F", "-c", config, "-o", "runtime_dir=" + (here.own / "run")};
     command.environment = sanitizer_options();
     const Outcome outcome = finish(execute(command));
     BOOST_TEST(outcome.exit.signal == 0);
@@ -103,7 +104,7 @@ void refuse_all(const std::function<std::string(const std::string&)>& configurat
 }
 
 std::string with_key(const std::string& key, const std::string& path) {
-    return key + " = " + path + "\n" + listener("echo");
+    return key + " = " + path + "\n" + listener("echo", "probe");
 }
 
 }  // namespace
@@ -121,7 +122,7 @@ BOOST_AUTO_TEST_CASE(logs_that_are_something_else_are_refused) {
 
 BOOST_AUTO_TEST_CASE(a_data_file_that_is_something_else_is_refused) {
     refuse_all([](const std::string& path) {
-        return listener("board", "board", "file = " + path + "\n");
+        return listener("files", "file-probe", "root = /\ndata = " + path + "\n");
     });
 }
 

@@ -16,6 +16,7 @@
 #include "daemon.hpp"
 #include "file_events.hpp"
 #include "needs_root.hpp"
+#include "needs_sandbox.hpp"
 
 // Disks, descriptors and memory that run out: what can't be done is told, and the rest goes on.
 
@@ -134,6 +135,33 @@ BOOST_AUTO_TEST_CASE(without_a_descriptor_left_clients_wait_and_are_served_when_
     // Told at most once for each that waited: it does not spin.
     BOOST_TEST(server.count_lines({"can't accept"}) <= 24u);
     server.stop();
+}
+
+BOOST_AUTO_TEST_CASE(with_little_memory_a_start_serves_or_says_what_is_missing,
+                     *precondition(needs_sandbox)) {
+    for (const rlim_t mebibytes : {8, 16, 24, 32, 64}) {
+        Daemon server({.keys = "workers = 1\n", .parent = [mebibytes] {
+                           const rlimit little{mebibytes << 20, mebibytes << 20};
+                           if (::setrlimit(RLIMIT_AS, &little) < 0) ::_exit(94);
+                       }});
+        server.begin();
+        const bool ready = server.inbox().wait_until(
+            [&] {
+                const auto notes = server.inbox().notes();
+                return std::any_of(notes.begin(), notes.end(), [](const std::string& note) {
+                    return holds_all(note, {"READY=1"});
+                });
+            },
+            server.process().pidfd());
+        if (ready) {
+            BOOST_TEST(Client(server.address()).ask("hello") == "hello");
+            server.stop();
+            continue;
+        }
+        const Outcome outcome = server.outcome();
+        BOOST_TEST((outcome.exit.status != 0 || outcome.exit.signal != 0), mebibytes);
+        BOOST_TEST((outcome.printed + server.inbox().whole_log()) != "", mebibytes);
+    }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

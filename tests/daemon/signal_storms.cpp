@@ -1,0 +1,160 @@
+#include <boost/test/unit_test.hpp>
+#include <csignal>
+#include <cstdlib>
+#include <random>
+#include <set>
+
+#include "client.hpp"
+#include "daemon.hpp"
+#include "needs_root.hpp"
+
+// Signals at any moment: what has a meaning happens, what has none doesn't, and afterwards
+// everything is as configured. PREFORKD_SEED=N plays the same storm again, as far as timing allows.
+
+using namespace preforkd::testing;
+using boost::unit_test::precondition;
+
+namespace {
+
+// STOP and KILL can't be met. These end whoever raises them: what a fault raises must not be
+// ignored.
+const std::set<int> of_faults{SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, SIGXCPU};
+const std::set<int> endings{SIGKILL, SIGSTOP, SIGTERM, SIGINT, SIGQUIT};
+
+std::vector<int> signals_without(const std::set<int>& more) {
+    std::vector<int> signals;
+    for (int signal = 1; signal <= 64; ++signal) {
+        if (signal == 32 || signal == 33) continue;  // the C library's own
+        if (!of_faults.contains(signal) && !endings.contains(signal) && !more.contains(signal))
+            signals.push_back(signal);
+    }
+    return signals;
+}
+
+class Storm {
+  public:
+    explicit Storm(std::vector<int> signals) : signals_(std::move(signals)), random_(seed()) {}
+
+    /// So many, at one process.
+    void strike(const Process& target, int count) {
+        for (int i = 0; i < count; ++i) target.send(any());
+    }
+    [[nodiscard]] int any() { return signals_[random_() % signals_.size()]; }
+    [[nodiscard]] unsigned up_to(unsigned limit) {
+        return static_cast<unsigned>(random_()) % limit;
+    }
+
+  private:
+    static unsigned seed() {
+        const char* const given = std::getenv("PREFORKD_SEED");
+        const unsigned seed =
+            given != nullptr ? static_cast<unsigned>(std::atoi(given)) : std::random_device{}();
+        BOOST_TEST_MESSAGE("PREFORKD_SEED=" << seed);
+        return seed;
+    }
+    std::vector<int> signals_;
+    std::minstd_rand random_;
+};
+
+/// Waits until everything that was sent is dealt with. TTIN, which is in no storm, marks its end:
+/// the master takes signals in the order of their numbers, and its is the highest that means
+/// something. During a reload it means nothing, hence again and again.
+void settle(Daemon& server, std::size_t workers) {
+    const auto rests = [&] {
+        return server.inbox().all_notes().back().starts_with("STATUS=running: ");
+    };
+    server.wait_for("a worker more", [&] {
+        if (server.workers().size() <= workers && rests()) server.process().send(SIGTTIN);
+        return server.workers().size() > workers && rests();
+    });
+    server.wait_for("a worker fewer", [&] {
+        if (server.workers().size() > workers && rests()) server.process().send(SIGTTOU);
+        return server.workers().size() == workers && rests();
+    });
+}
+
+/// Deaths but those that the master itself decides on.
+std::size_t count_stray_deaths(Daemon& server) {
+    return server.count_lines({"warning", "worker exited"}) -
+           server.count_lines({"warning", "worker exited", "signal 9 (Killed)"});
+}
+
+/// Nothing half done: a reload for real, after which there is one worker for each slot, of one
+/// generation, and as many descriptors as `descriptors`, if we may look.
+void check_as_configured(Daemon& server, std::size_t workers, std::size_t descriptors) {
+    const auto before = server.workers();
+    server.send(SIGHUP);
+    server.wait_for_line({"reload ok"});
+    for (const pid_t pid : before)
+        if (stat_of(pid).parent == server.pid()) Process(pid).wait_for_end();
+    BOOST_TEST(Client(server.address()).ask("hello") == "hello");
+    server.send(SIGHUP);  // its end comes after that of the ends before
+    server.wait_for_line({"reload ok"});
+    for (std::size_t ended = 0; ended < workers; ++ended)
+        server.wait_for("the last of the old workers",
+                        [&] { return server.count_lines({"worker exited"}) >= workers; });
+    BOOST_TEST(server.workers().size() == workers);
+    for (const pid_t worker : server.workers()) BOOST_TEST(stat_of(worker).state != 'Z');
+    BOOST_TEST(descriptors_of(server.pid()).size() == descriptors);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(signal_storms)
+
+BOOST_AUTO_TEST_CASE(a_storm_changes_nothing_that_was_not_asked_for) {
+    Daemon server;
+    server.start();
+    const std::size_t descriptors = descriptors_of(server.pid()).size();
+    // TTIN and TTOU have a meaning that would stay.
+    Storm storm(signals_without({SIGTTIN, SIGTTOU}));
+    for (int round = 0; round < 20; ++round) {
+        storm.strike(server.process(), 50);
+        for (const pid_t worker : server.workers())
+            if (stat_of(worker).parent == server.pid()) storm.strike(Process(worker), 20);
+        BOOST_TEST(Client(server.address()).ask("hello") == "hello");
+    }
+    BOOST_TEST(server.process().is_running());
+    settle(server, 2);
+    BOOST_TEST(count_stray_deaths(server) == 0u);
+    check_as_configured(server, 2, descriptors);
+    server.stop();
+}
+
+BOOST_AUTO_TEST_CASE(a_storm_during_the_start_leaves_a_whole_server) {
+    for (int round = 0; round < 5; ++round) {
+        Daemon server;
+        server.begin();
+        Storm storm(signals_without({SIGTTIN, SIGTTOU, SIGHUP}));
+        // From before main to after READY. What is left to its default before it is blocked may
+        // still end a start; it then ends whole.
+        while (server.process().is_running() && server.inbox().notes().empty()) {
+            if (storm.up_to(4) == 0) server.process().send(storm.any());
+            server.inbox().gather();
+        }
+        if (!server.process().is_running()) {
+            (void)server.outcome();
+            server.check_nothing_left();
+            continue;
+        }
+        server.wait_for_note({"READY=1"});
+        BOOST_TEST(Client(server.address()).ask("hello") == "hello");
+        BOOST_TEST(server.workers().size() == 2u);
+        server.stop();
+    }
+}
+
+BOOST_AUTO_TEST_CASE(an_end_at_any_moment_of_a_reload_is_an_end) {
+    Storm storm({SIGTERM, SIGINT, SIGQUIT});
+    for (int round = 0; round < 10; ++round) {
+        Daemon server({.keys = "workers = 2\nkeepalive_grace = 0s\n"});
+        server.start();
+        server.send(SIGHUP);
+        for (unsigned i = storm.up_to(200); i > 0; --i) server.inbox().gather();
+        server.process().send(storm.any());
+        BOOST_TEST(server.outcome().exit == exited(0));
+        server.check_nothing_left();
+    }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
