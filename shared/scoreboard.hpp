@@ -9,6 +9,7 @@
 #include <string_view>
 #include <type_traits>
 
+#include "shared/counter.hpp"
 #include "shared/types.hpp"
 
 // The counters of a running server, in memory that its processes share. Each worker life has a page
@@ -21,20 +22,6 @@ namespace preforkd {
 /// Of the layout below; a reader of another number can't read it.
 inline constexpr std::uint32_t scoreboard_version = 1;
 
-/// One number with one writer: no lock, and no torn value for a reader.
-class Counter {
-  public:
-    void add(std::uint64_t amount = 1) noexcept {
-        value_.store(value_.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
-    }
-    void set(std::uint64_t value) noexcept { value_.store(value, std::memory_order_relaxed); }
-    [[nodiscard]] std::uint64_t get() const noexcept {
-        return value_.load(std::memory_order_relaxed);
-    }
-
-  private:
-    std::atomic<std::uint64_t> value_{0};
-};
 static_assert(sizeof(Counter) == 8 && std::atomic<std::uint64_t>::is_always_lock_free);
 
 /// How long requests took: log-linear, four buckets to each doubling, from 256 ns to about 34 s.

@@ -111,7 +111,7 @@ requires is_duration<T>
     return render_value(std::chrono::duration_cast<std::chrono::milliseconds>(value));
 }
 
-/// `path` below `base` unless absolute, without `.` and doubled slashes. `..` stays: what it names
+/// `path` below `base` unless absolute, without "." and doubled slashes. ".." stays: what it names
 /// depends on symbolic links, which only the kernel can follow.
 [[nodiscard]] std::filesystem::path absolute_path(const std::filesystem::path& path,
                                                   const std::filesystem::path& base);

@@ -24,6 +24,7 @@
 #include "shared/drain_margin.hpp"
 #include "shared/exit_code.hpp"
 #include "shared/process_title.hpp"
+#include "shared/scoreboard.hpp"
 #include "shared/worker_entry.hpp"
 #include "worker/access_log.hpp"
 #include "worker/engine.hpp"
@@ -149,6 +150,8 @@ void Worker::start_services() {
             running.context = std::make_unique<ServiceContext>(
                 section.name, type.read_options(section.settings), paths_of(listener.section), log_,
                 &access_log_, scoreboard);
+            running.context->keep_metrics(type.metrics,
+                                          engine_.counters(services_.size() - 1).metrics);
             running.service = type.make();
             running.service->start(*running.context);
             allow_needs_of(section, listener.section);

@@ -84,7 +84,8 @@ class AsioOperation {
 }  // namespace detail
 }  // namespace preforkd
 
-/// Source: Boost.Asio, "Requirements on asynchronous operations", async_result.
+/// @cond
+// Source: Boost.Asio, "Requirements on asynchronous operations", async_result.
 template <class... Results>
 class boost::asio::async_result<preforkd::use_task_t, void(Results...)> {
   public:
@@ -95,3 +96,4 @@ class boost::asio::async_result<preforkd::use_task_t, void(Results...)> {
         return Operation(std::move(initiation), std::tuple<Arguments...>(std::move(arguments)...));
     }
 };
+/// @endcond

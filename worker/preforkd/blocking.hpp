@@ -83,8 +83,8 @@ inline constexpr unsigned blocking_threads = 4;
 /// event loop, while the worker's other connections are served; gives what it returns, or throws
 /// what it throws.
 ///
-///     const auto sync = [this] { return ::fdatasync(file_); };  // named first: gcc 12, see task
-///     if (co_await preforkd::blocking(sync) != 0) ...
+///     const auto sync = [file = file_] { return ::fdatasync(file) == 0 ? 0 : errno; };
+///     const int error = co_await preforkd::blocking(sync);  // errno is each thread's own
 ///
 /// `work` may use only what no other code touches at the same time, and nothing of Asio or of a
 /// Connection. A worker that is told to leave ends after it. As with every wait that is not the

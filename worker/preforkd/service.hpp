@@ -8,10 +8,13 @@
 #include <preforkd/run.hpp>
 #include <preforkd/service_type.hpp>
 #include <preforkd/task.hpp>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
+#include "shared/counter.hpp"
 #include "shared/log_level.hpp"
 
 // All that a program needs to become a daemon.
@@ -61,6 +64,14 @@ class ServiceContext {
     /// The counters of the whole server, for a service that declares `reads_scoreboard`; else null.
     [[nodiscard]] ScoreboardReader* scoreboard() const noexcept { return scoreboard_; }
 
+    /// The number that the service declared as `name` in its metrics(); lives as long as the
+    /// service. Throws std::logic_error when it declared none of that kind.
+    [[nodiscard]] Counter& counter(std::string_view name) const;
+    [[nodiscard]] Counter& gauge(std::string_view name) const;
+
+    /// For the worker: what counter() and gauge() find, in order of declaration.
+    void keep_metrics(std::vector<Metric> metrics, std::span<Counter> counters);
+
     /// One line in the error log with the listener's name.
     void log(LogLevel level, std::string_view text) const;
 
@@ -74,6 +85,10 @@ class ServiceContext {
     void log_access(std::string_view line) const;
 
   private:
+    [[nodiscard]] Counter& metric(std::string_view name, Metric::Kind kind) const;
+
+    std::vector<Metric> metrics_;
+    std::span<Counter> counters_;
     std::string listener_name_;
     std::any options_;
     std::map<std::string, int, std::less<>> descriptors_;
