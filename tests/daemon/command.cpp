@@ -8,6 +8,7 @@
 #include <cstdio>
 
 #include "deadline.hpp"
+#include "program.hpp"
 #include "unit/process_support.hpp"
 
 namespace preforkd::testing {
@@ -22,6 +23,8 @@ std::vector<char*> pointers_to(const std::vector<std::string>& texts) {
 
 // Above all that before_exec may close or use.
 constexpr int program_fd = 200;
+
+std::string tested_program = PREFORKD_PROGRAM;
 
 [[noreturn]] void become(const Command& command, int printed) {
     const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -42,7 +45,14 @@ constexpr int program_fd = 200;
 }  // namespace
 
 std::string built_program() {
-    return PREFORKD_PROGRAM;
+    return tested_program;
+}
+
+TestedProgram::TestedProgram(const std::string& path) {
+    tested_program = path;
+}
+TestedProgram::~TestedProgram() {
+    tested_program = PREFORKD_PROGRAM;
 }
 
 Execution execute(const Command& command) {
@@ -74,6 +84,17 @@ Outcome run_preforkd(const std::vector<std::string>& arguments) {
     command.arguments = {"preforkd"};
     command.arguments.insert(command.arguments.end(), arguments.begin(), arguments.end());
     command.environment = sanitizer_options();
+    return finish(execute(command));
+}
+
+Outcome run_preforkctl(const std::string& lock_file, const std::vector<std::string>& arguments,
+                       std::function<void()> before_exec) {
+    Command command;
+    command.program = PREFORKD_CONTROL;
+    command.arguments = {"preforkctl", "-p", lock_file};
+    command.arguments.insert(command.arguments.end(), arguments.begin(), arguments.end());
+    command.environment = sanitizer_options();
+    command.before_exec = std::move(before_exec);
     return finish(execute(command));
 }
 

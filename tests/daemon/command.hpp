@@ -43,6 +43,11 @@ struct Outcome {
 /// `preforkd ARGUMENTS`, from its start to its end.
 [[nodiscard]] Outcome run_preforkd(const std::vector<std::string>& arguments);
 
+/// `preforkctl -p LOCK_FILE ARGUMENTS`, the same.
+[[nodiscard]] Outcome run_preforkctl(const std::string& lock_file,
+                                     const std::vector<std::string>& arguments,
+                                     std::function<void()> before_exec = {});
+
 /// NAME=VALUE of ours that a sanitized program needs.
 [[nodiscard]] std::vector<std::string> sanitizer_options();
 

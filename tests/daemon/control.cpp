@@ -19,20 +19,8 @@ using boost::unit_test::precondition;
 
 namespace {
 
-/// `preforkctl -p LOCK ARGUMENTS`, from its start to its end.
-Outcome preforkctl(const std::string& lock_file, const std::vector<std::string>& arguments,
-                   std::function<void()> before_exec = {}) {
-    Command command;
-    command.program = PREFORKD_CONTROL;
-    command.arguments = {"preforkctl", "-p", lock_file};
-    command.arguments.insert(command.arguments.end(), arguments.begin(), arguments.end());
-    command.environment = sanitizer_options();
-    command.before_exec = std::move(before_exec);
-    return finish(execute(command));
-}
-
 Outcome preforkctl(const Daemon& server, const std::vector<std::string>& arguments) {
-    return preforkctl(server.lock_file(), arguments);
+    return run_preforkctl(server.lock_file(), arguments);
 }
 
 void check_says(const Outcome& outcome, int code, const std::vector<std::string>& parts) {
@@ -157,13 +145,13 @@ BOOST_AUTO_TEST_CASE(nobody_there_is_told_as_lsb_has_it) {
     const TempFolder folder;
     const std::string lock = folder / "lock";
     check_says(
-        preforkctl(lock, {"status"}), 3,
+        run_preforkctl(lock, {"status"}), 3,
         {"preforkctl: not running: there is no lock file '" + lock, "\n          -p LOCKFILE"});
-    check_says(preforkctl(lock, {"reload"}), 7, {"not running"});
+    check_says(run_preforkctl(lock, {"reload"}), 7, {"not running"});
     std::ofstream(lock) << "1\n";
-    check_says(preforkctl(lock, {"status"}), 1, {"nobody holds the lock file", "a crash left"});
-    check_says(preforkctl(lock, {"stop"}), 7, {"not running"});
-    const Outcome quiet = preforkctl(lock, {"status", "--quiet"});
+    check_says(run_preforkctl(lock, {"status"}), 1, {"nobody holds the lock file", "a crash left"});
+    check_says(run_preforkctl(lock, {"stop"}), 7, {"not running"});
+    const Outcome quiet = run_preforkctl(lock, {"status", "--quiet"});
     BOOST_TEST(quiet.exit == exited(1));
     BOOST_TEST(quiet.printed == "");
 }
@@ -175,9 +163,9 @@ BOOST_AUTO_TEST_CASE(a_holder_without_a_readable_scoreboard_is_another_version) 
     const preforkd::UniqueFd held(::open(lock.c_str(), O_RDWR | O_CLOEXEC));
     BOOST_REQUIRE(::flock(held.get(), LOCK_EX | LOCK_NB) == 0);
     const std::string pid = "pid " + std::to_string(::getpid());
-    check_says(preforkctl(lock, {"reload"}), 1,
+    check_says(run_preforkctl(lock, {"reload"}), 1,
                {pid + " has no scoreboard", "another version runs"});
-    check_says(preforkctl(lock, {"status"}), 4, {pid + " has no scoreboard"});
+    check_says(run_preforkctl(lock, {"status"}), 4, {pid + " has no scoreboard"});
 }
 
 BOOST_AUTO_TEST_CASE(another_users_server_is_not_ours_to_control, *precondition(needs_root)) {
@@ -187,19 +175,20 @@ BOOST_AUTO_TEST_CASE(another_users_server_is_not_ours_to_control, *precondition(
     const auto as_nobody = [] {
         if (::setgid(65534) < 0 || ::setuid(65534) < 0) ::_exit(96);
     };
-    check_says(preforkctl(server.lock_file(), {"stop"}, as_nobody), 4, {"run preforkctl as root"});
-    check_says(preforkctl(server.lock_file(), {"status"}, as_nobody), 4,
+    check_says(run_preforkctl(server.lock_file(), {"stop"}, as_nobody), 4,
+               {"run preforkctl as root"});
+    check_says(run_preforkctl(server.lock_file(), {"status"}, as_nobody), 4,
                {"run preforkctl as root"});
     BOOST_TEST(Client(server.address()).ask("hello") == "hello");
     server.stop();
 }
 
 BOOST_AUTO_TEST_CASE(what_is_not_understood_is_refused_before_anything_is_done) {
-    check_says(preforkctl("/nonexistent", {"relaod"}), 2,
+    check_says(run_preforkctl("/nonexistent", {"relaod"}), 2,
                {"unknown command 'relaod'; did you mean 'reload'?"});
-    check_says(preforkctl("/nonexistent", {}), 2, {"no command"});
-    check_says(preforkctl("/nonexistent", {"-h"}), 0, {"Usage:", "reload [--wait]"});
-    check_says(preforkctl("/nonexistent", {"-V"}), 0, {"preforkctl "});
+    check_says(run_preforkctl("/nonexistent", {}), 2, {"no command"});
+    check_says(run_preforkctl("/nonexistent", {"-h"}), 0, {"Usage:", "reload [--wait]"});
+    check_says(run_preforkctl("/nonexistent", {"-V"}), 0, {"preforkctl "});
 }
 
 BOOST_AUTO_TEST_SUITE_END()

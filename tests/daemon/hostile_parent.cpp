@@ -67,10 +67,9 @@ void check_signals(const Daemon& server) {
     for (const pid_t pid : server.workers()) {
         auto worker = status_of(pid);
         BOOST_TEST(signals_in(worker["SigBlk"]) == std::vector{SIGTERM}, per_element);
-        BOOST_TEST(
-            signals_in(worker["SigIgn"]) ==
-                all_signals_but(never_ignored + std::vector{SIGTERM, SIGCHLD, SIGCONT}),
-            per_element);
+        BOOST_TEST(signals_in(worker["SigIgn"]) ==
+                       all_signals_but(never_ignored + std::vector{SIGTERM, SIGCHLD, SIGCONT}),
+                   per_element);
     }
 }
 
