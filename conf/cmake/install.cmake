@@ -20,8 +20,12 @@ install(FILES README.md LICENSE conf/preforkd.conf conf/bb.conf
 # by bare name: no folder but that of <preforkd/...> needs to be on a program's include path.
 install(DIRECTORY worker/preforkd/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/preforkd
   COMPONENT libpreforkd-dev FILES_MATCHING PATTERN "*.hpp")
-install(FILES shared/key.hpp shared/log_level.hpp shared/service_spec.hpp shared/value_text.hpp
+install(FILES ${preforkd_shared_headers}
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/preforkd/shared COMPONENT libpreforkd-dev)
+install(FILES worker/preforkd/README.md worker/preforkd/TUTORIAL.md
+  DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/libpreforkd-dev COMPONENT libpreforkd-dev)
+install(FILES tests/consumer/hello.cpp tests/consumer/keyvalue.cpp tests/consumer/relay.cpp
+  DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/libpreforkd-dev/examples COMPONENT libpreforkd-dev)
 
 set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/preforkd)
 install(TARGETS preforkd EXPORT preforkd-targets

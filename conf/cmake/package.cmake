@@ -36,7 +36,7 @@ own (libpreforkd-dev).")
 set(CPACK_DEBIAN_LIBPREFORKD-DEV_PACKAGE_NAME libpreforkd-dev)
 set(CPACK_DEBIAN_LIBPREFORKD-DEV_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_LIBPREFORKD-DEV_PACKAGE_DEPENDS
-  "libboost1.81-dev, libboost-program-options1.81-dev, libfmt-dev, libcap-dev, liblmdb-dev, libseccomp-dev")
+  "pkg-config, libboost1.81-dev, libboost-program-options1.81-dev, libfmt-dev, libcap-dev, liblmdb-dev, libseccomp-dev")
 set(CPACK_DEBIAN_LIBPREFORKD-DEV_DESCRIPTION
 "Headers and archive for C++20 programs that bring a protocol of their own
 to preforkd's master and workers.")
