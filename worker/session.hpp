@@ -178,10 +178,7 @@ class Session final : public Connection,
     bool paced_ : 1 = false;       // acknowledged_ is set
     std::uint8_t failures_ = 0;    // operations that failed on a connection which has ended
     std::uint16_t attempts_ = 0;   // operations since the last wait
-    std::uint16_t unsettled_ = 0;  // requests counted whose answers may not be out yet
     UniqueFd socket_;
-    std::uint16_t read_timeout_;
-    std::uint16_t send_timeout_;
     Tick deadline_ = never;
     Tick read_until_ = never;
     Tick wait_until_ = never;

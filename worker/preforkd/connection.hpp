@@ -386,6 +386,10 @@ class Connection {
     const char* begin_ = nullptr;
     const char* end_ = nullptr;
     End why_ = End::none;
+    // The session's, here because they fit into the word that is begun: a worker has thousands.
+    std::uint16_t read_timeout_ = 0;  // ticks
+    std::uint16_t send_timeout_ = 0;  // ticks
+    std::uint16_t unsettled_ = 0;     // requests counted whose answers may not be out yet
 };
 
 }  // namespace preforkd
