@@ -7,6 +7,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "master/null_device.hpp"
 #include "shared/exit_code.hpp"
 #include "shared/result.hpp"
 
@@ -20,7 +21,7 @@ constexpr mode_t log_mode = 0640;
 [[noreturn]] void refuse(const std::string& path, const std::string& why,
                          const std::string& what_to_do) {
     throw StartupError(exit_failure,
-                       fmt::format("can't open log '{}': {}\n          {}", path, why, what_to_do));
+                       fmt::format("can't open log '{}': {}\n    {}", path, why, what_to_do));
 }
 
 /// Whether nobody but root and us can put a file of theirs where `path` is.
@@ -93,10 +94,6 @@ UniqueFd copy_of(int descriptor) {
     return UniqueFd(::fcntl(descriptor, F_DUPFD_CLOEXEC, 3));
 }
 
-UniqueFd open_null() {
-    return UniqueFd(::open("/dev/null", O_WRONLY | O_CLOEXEC));
-}
-
 UniqueFd open_target(const LogTarget& target, const LogSurroundings& surroundings) {
     switch (target.kind) {
         case LogTarget::Kind::file:
@@ -109,7 +106,7 @@ UniqueFd open_target(const LogTarget& target, const LogSurroundings& surrounding
         case LogTarget::Kind::off:
             break;
     }
-    return open_null();
+    return open_null_device(O_WRONLY);
 }
 
 LogStyle style_of(const LogTarget& target) {

@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "master/child_setup.hpp"
+#include "master/null_device.hpp"
 #include "shared/exit_code.hpp"
 #include "shared/syscalls.hpp"
 #include "shared/worker_entry.hpp"
@@ -74,13 +75,11 @@ void kill_and_reap(const SpawnedWorker& worker) noexcept {
 
 Spawner::Spawner(UniqueFd image, std::optional<Credentials> credentials, std::string oom_score)
     : image_(std::move(image)),
-      null_(::open("/dev/null", O_RDWR | O_CLOEXEC)),
+      null_(open_null_device(O_RDWR)),
       credentials_(std::move(credentials)),
       no_capabilities_(::cap_init()),
       environment_(worker_environment()),
       oom_score_(std::move(oom_score)) {
-    if (!null_.is_open())
-        throw StartupError(exit_failure, "can't open /dev/null: " + last_error().message());
     if (!no_capabilities_) throw StartupError(exit_failure, "cap_init: " + last_error().message());
 }
 

@@ -17,6 +17,9 @@ namespace {
 // Connections accepted in one go, before those that are being served have their turn.
 constexpr unsigned batch = 32;
 
+// It may be so for hours, with thousands of clients a second.
+constexpr Tick ticks_between_complaints = 10;
+
 // Without TCP_DEFER_ACCEPT a connection arrives before its first bytes do. tcp(7)
 bool arrives_with_input(const UniqueFd& socket) noexcept {
     int defer_seconds = 0;
@@ -93,7 +96,7 @@ Acceptor::Outcome Acceptor::accept_one() {
     UniqueFd connection(::accept4(socket_.get(), reinterpret_cast<sockaddr*>(&address), &size,
                                   SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!connection.is_open()) return judge_failure();
-    pause_logged_ = false;
+    exhausted_ = false;
     try {
         group_.start(std::move(connection), PeerAddress(address), listener_);
     } catch (const std::bad_alloc&) {
@@ -112,15 +115,10 @@ Acceptor::Outcome Acceptor::judge_failure() {
         case ENFILE:
         case ENOBUFS:
         case ENOMEM:
-            if (!std::exchange(pause_logged_, true))
-                group_.logger().error(
-                    "can't accept for want of descriptors or memory; waits until a connection "
-                    "ends: raise LimitNOFILE or lower max_connections",
-                    {{"listener", listener_.name},
-                     {"error", last_error().message()},
-                     {"connections", group_.size()},
-                     {"descriptor_limit", descriptor_limit()}});
+            tell_exhausted(error);
             group_.report_full();
+            // Once for each that is accepted: others may have taken what that gave back.
+            if (!std::exchange(exhausted_, true)) (void)listener_.service->make_room();
             return Outcome::exhausted;
         case EBADF:
         case EINVAL:
@@ -133,6 +131,19 @@ Acceptor::Outcome Acceptor::judge_failure() {
         default:
             return Outcome::skipped;  // that connection has failed already
     }
+}
+
+void Acceptor::tell_exhausted(int error) {
+    const Tick now = group_.wheel().now();
+    if (now < silent_until_) return;
+    silent_until_ = now + ticks_between_complaints;
+    group_.logger().error(
+        "can't accept for want of descriptors or memory; waits until a connection ends: raise "
+        "LimitNOFILE or lower max_connections",
+        {{"listener", listener_.name},
+         {"error", error_code(error, boost::system::system_category()).message()},
+         {"connections", group_.size()},
+         {"descriptor_limit", descriptor_limit()}});
 }
 
 void Acceptor::wait_for_more() {

@@ -36,6 +36,7 @@ class Acceptor : public Readiness<Acceptor> {
 
     Outcome accept_one();
     Outcome judge_failure();
+    void tell_exhausted(int error);
     Outcome accept_many(unsigned count);
     [[nodiscard]] unsigned pending_count() const noexcept;
     void wait_for_more();
@@ -47,7 +48,8 @@ class Acceptor : public Readiness<Acceptor> {
     UniqueFd socket_;
     bool paused_ = false;
     bool waiting_ = false;
-    bool pause_logged_ = false;
+    bool exhausted_ = false;
+    Tick silent_until_ = 0;
 };
 
 }  // namespace preforkd::worker

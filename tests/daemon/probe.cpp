@@ -135,6 +135,8 @@ task<void> Probe::serve(Connection& client) {
             client.count_request();
         else if (order.word == "spin")
             spin();
+        else if (order.word == "allocate")
+            answer.resize(std::size_t{1} << 46);  // more than there are addresses
         else
             answer = *line;
         answer += '\n';

@@ -137,6 +137,60 @@ BOOST_AUTO_TEST_CASE(without_a_descriptor_left_clients_wait_and_are_served_when_
     server.stop();
 }
 
+BOOST_AUTO_TEST_CASE(without_a_descriptor_left_http_ends_who_is_idle_for_who_waits) {
+    const TempFolder site;
+    std::filesystem::permissions(site.path(), std::filesystem::perms(0755));
+    std::ofstream(site / "file") << "file\n";
+    Daemon server({.keys = "workers = 1\n",
+                   .sections = listener("web", "http", "root = " + (site / "") + "\n"),
+                   .parent = [] {
+                       const rlimit few{24, 24};
+                       if (::setrlimit(RLIMIT_NOFILE, &few) < 0) ::_exit(94);
+                   }});
+    server.start();
+    std::vector<std::unique_ptr<Client>> clients;
+    for (int i = 0; i < 24; ++i) {
+        clients.push_back(std::make_unique<Client>(server.address("web")));
+        clients.back()->send("GET /file HTTP/1.1\r\nHost: test\r\n\r\n");
+        while (clients.back()->receive_line() != "\r") {
+        }
+        BOOST_TEST(clients.back()->receive(5) == "file\n");
+    }
+    server.wait_for_line({"can't accept", "Too many open files"});
+    BOOST_TEST(clients.front()->receive_rest() == "");
+    clients.clear();
+    server.stop();
+}
+
+BOOST_AUTO_TEST_CASE(a_request_for_which_there_is_no_memory_harms_no_other,
+                     *precondition(needs_sandbox)) {
+    Daemon server({.keys = "workers = 1\n", .sections = listener("echo", "probe"), .probe = true});
+    server.start();
+    const pid_t worker = server.worker("main/0");
+    Client other(server.address()), greedy(server.address());
+    BOOST_TEST(other.ask("hello") == "hello");
+    BOOST_TEST(greedy.ask("hello") == "hello");
+    greedy.send("allocate\n");
+    BOOST_TEST(!greedy.try_receive_line().has_value());
+    server.wait_for_line({" error ", "bad_alloc", "service=probe", "listener=echo", "peer="});
+    BOOST_TEST(other.ask("still there") == "still there");
+    BOOST_TEST(Client(server.address()).ask("pid") == std::to_string(worker));
+    server.stop();
+}
+
+BOOST_AUTO_TEST_CASE(a_world_without_devices_or_processes_is_told_with_its_remedy,
+                     *precondition(needs_root)) {
+    const std::pair<const char*, std::vector<std::string>> worlds[] = {
+        {"/dev", {"can't open /dev/null", "mknod"}}, {"/proc", {"/proc/self/exe", "mount /proc"}}};
+    for (const auto& [folder, told] : worlds) {
+        Daemon server({.parent = [folder = folder] { mount_small_disk(folder); }});
+        server.begin();
+        const Outcome outcome = server.outcome();
+        BOOST_TEST(outcome.exit == exited(1));
+        BOOST_TEST(holds_all(outcome.printed + server.inbox().whole_log(), told), outcome.printed);
+    }
+}
+
 BOOST_AUTO_TEST_CASE(with_little_memory_a_start_serves_or_says_what_is_missing,
                      *precondition(needs_sandbox)) {
     for (const rlim_t mebibytes : {8, 16, 24, 32, 64}) {

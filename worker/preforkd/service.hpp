@@ -127,6 +127,11 @@ class Service {
         return std::chrono::seconds(30);
     }
 
+    /// A client waits for which there is no descriptor or no memory: ends a connection that can be
+    /// spared, such as the one that has been idle longest; false when there is none. Others are
+    /// taken when one has ended.
+    virtual bool make_room() { return false; }
+
     /// Runs in each worker after its last connection.
     virtual void stop() {}
 };

@@ -1,7 +1,6 @@
 #include "worker/services/board.hpp"
 
 #include <fmt/format.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,6 +13,7 @@
 
 #include "shared/exit_code.hpp"
 #include "worker/services/board_links.hpp"
+#include "worker/services/connection_limit.hpp"
 
 namespace preforkd::worker {
 
@@ -25,18 +25,8 @@ namespace {
 // With a few more replies, what is gathered still fits the shared buffer.
 constexpr std::size_t most_gathered = 28 * 1024;
 
-// Descriptors that a worker needs beside connections.
-constexpr std::size_t own_descriptors = 64;
-
 // Nobody else can write for so long when a worker is stopped in its turn.
 constexpr milliseconds longest_turn{2000};
-
-std::size_t connections_for_descriptors() noexcept {
-    rlimit limit{};
-    ::getrlimit(RLIMIT_NOFILE, &limit);
-    constexpr std::size_t fewest = 16;
-    return limit.rlim_cur < own_descriptors + fewest ? fewest : limit.rlim_cur - own_descriptors;
-}
 
 class Counted {
   public:
@@ -114,14 +104,7 @@ void Board::start(ServiceContext& context) {
     max_line_ = options.max_line.value;
     idle_timeout_ = options.idle_timeout;
     send_timeout_ = options.send_timeout;
-    const std::size_t possible = connections_for_descriptors();
-    max_connections_ = options.max_connections == 0 ? possible : options.max_connections;
-    if (max_connections_ > possible)
-        context.log(LogLevel::warning,
-                    fmt::format("max_connections is {}, but the limit on descriptors allows {}; "
-                                "raise it (LimitNOFILE=, ulimit -n) or lower max_connections",
-                                max_connections_, possible));
-    max_connections_ = std::min(max_connections_, possible);
+    max_connections_ = connection_limit(context, options.max_connections, 0);
     open(options);
     if (!store_->read_only_reason().empty())
         context.log(LogLevel::error,

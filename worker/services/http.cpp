@@ -1,11 +1,11 @@
 #include "worker/services/http.hpp"
 
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 
 #include "shared/log.hpp"
+#include "worker/services/connection_limit.hpp"
 #include "worker/services/http_body.hpp"
 
 namespace preforkd::worker {
@@ -22,17 +22,6 @@ constexpr std::uint32_t long_head = 2048;
 
 // A body may come this slowly. Unit: bytes per second.
 constexpr std::uint64_t lowest_body_rate = 1024;
-
-// Descriptors that a worker needs beside connections and kept files.
-constexpr std::size_t own_descriptors = 64;
-
-std::size_t connections_for_descriptors() noexcept {
-    rlimit limit{};
-    ::getrlimit(RLIMIT_NOFILE, &limit);
-    constexpr std::size_t others = Files::most_descriptors + own_descriptors;
-    constexpr std::size_t fewest = 16;
-    return limit.rlim_cur < others + fewest ? fewest : limit.rlim_cur - others;
-}
 
 }  // namespace
 
@@ -87,14 +76,7 @@ void Http::start(ServiceContext& context) {
     body_timeout_ = options.body_timeout;
     send_timeout_ = options.send_timeout;
     idle_timeout_ = options.idle_timeout;
-    const std::size_t possible = connections_for_descriptors();
-    max_connections_ = options.max_connections == 0 ? possible : options.max_connections;
-    if (max_connections_ > possible)
-        context.log(LogLevel::warning,
-                    fmt::format("max_connections is {}, but the limit on descriptors allows {}; "
-                                "raise it (LimitNOFILE=, ulimit -n) or lower max_connections",
-                                max_connections_, possible));
-    max_connections_ = std::min(max_connections_, possible);
+    max_connections_ = connection_limit(context, options.max_connections, Files::most_descriptors);
 }
 
 task<void> Http::serve(Connection& client) {

@@ -23,6 +23,7 @@ class Http final : public Service {
 
     void start(ServiceContext& context) override;
     task<void> serve(Connection& client) override;
+    bool make_room() override;
     [[nodiscard]] seconds unacknowledged_limit() const noexcept override { return send_timeout_; }
 
   private:
@@ -49,7 +50,6 @@ class Http final : public Service {
     void refuse_parsed(Visit& visit, std::string_view text, http::Status status);
     [[nodiscard]] task<bool> deliver(Visit& visit);
     void end_of_input(Visit& visit);
-    [[nodiscard]] bool make_room();
 
     std::unique_ptr<http::Responder> responder_;
     http::Limits limits_;
