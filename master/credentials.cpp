@@ -76,7 +76,7 @@ const passwd& unprivileged_user(const Config& config, std::vector<std::string>& 
     }
     throw StartupError(exit_configuration,
                        "neither 'preforkd' nor 'nobody' exists to run the workers as\n"
-                       "          make a user without rights and name it: user = NAME");
+                       "    make a user without rights and name it: user = NAME");
 }
 
 void refuse_root(const Config& config, const Credentials& credentials) {
@@ -114,7 +114,7 @@ WorkerIdentity resolve_identity(const Config& config) {
         if (!have_capability(capability))
             throw StartupError(exit_no_privilege,
                                "root without CAP_SETUID and CAP_SETGID can't change to the "
-                               "workers' user\n          grant both, or start as that user");
+                               "workers' user\n    grant both, or start as that user");
     if (!have_capability(CAP_SETPCAP))
         identity.notices.emplace_back(
             "no CAP_SETPCAP: the workers' capability bounding set stays as it is");
@@ -136,7 +136,7 @@ void require_executable_by(const Credentials& credentials, const UniqueFd& image
     if ((status.st_mode & needed) == 0)
         throw StartupError(exit_configuration,
                            fmt::format("user '{}' may not execute this program\n"
-                                       "          workers start by executing it: chmod a+x it",
+                                       "    workers start by executing it: chmod a+x it",
                                        credentials.user_name));
 }
 

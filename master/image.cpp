@@ -73,7 +73,7 @@ UniqueFd open_own_image() {
     UniqueFd image(::open(own_image, O_RDONLY | O_CLOEXEC));
     if (!image.is_open())
         throw StartupError(exit_failure, "can't open our own program by /proc/self/exe: " +
-                                             last_error().message() + "\n          mount /proc");
+                                             last_error().message() + "\n    mount /proc");
     return image;
 }
 

@@ -75,10 +75,17 @@ std::unique_ptr<EventLoop> make_event_loop() {
         SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD, SIGTTIN, SIGTTOU});
 }
 
-std::string on_one_line(std::string text) {
-    while (!text.empty() && text.back() == '\n') text.pop_back();
-    std::replace(text.begin(), text.end(), '\n', ';');
-    return text;
+std::string on_one_line(std::string_view text) {
+    std::string line;
+    while (!text.empty()) {
+        const std::size_t end = std::min(text.find('\n'), text.size());
+        std::string_view part = text.substr(0, end);
+        part.remove_prefix(std::min(part.find_first_not_of(' '), part.size()));
+        if (!line.empty() && !part.empty()) line += "; ";
+        line += part;
+        text.remove_prefix(std::min(end + 1, text.size()));
+    }
+    return line;
 }
 
 Master::Master(MasterParts parts, StartupPipe& startup)

@@ -51,6 +51,9 @@ struct MasterParts {
 /// The event loop with every signal that means something to a master.
 [[nodiscard]] std::unique_ptr<EventLoop> make_event_loop();
 
+/// A text of several lines, as a log or STATUS= can hold it: indented lines go on from those above.
+[[nodiscard]] std::string on_one_line(std::string_view text);
+
 /// How a master goes on after an exec.
 struct Succeeding {
     const UpgradeState& state;
@@ -61,9 +64,6 @@ struct Succeeding {
 
 /// The privileged process: takes what happens to the supervisor and does what it answers. Reads
 /// nothing that a client wrote, and only checked messages of fixed size from workers.
-/// A text of several lines, as a log or STATUS= can hold it.
-[[nodiscard]] std::string on_one_line(std::string text);
-
 class Master {
   public:
     /// `startup` hears how the start went and outlives the master.

@@ -86,7 +86,7 @@ int tell(const Verdict& verdict) {
         return exit_ok;
     }
     throw StartupError(exit_failure,
-                       fmt::format("{}\n          generation {} keeps serving, nothing changed",
+                       fmt::format("{}\n    generation {} keeps serving, nothing changed",
                                    verdict.text.view(), verdict.generation));
 }
 
@@ -98,22 +98,20 @@ int await_verdict(RunningServer& server, const MasterFront& before, const char* 
         if (!now) continue;
         if (const auto verdict = verdict_after(*now, before)) return tell(*verdict);
         if (now->front.state == ServerState::stopping)
-            throw StartupError(exit_failure,
-                               fmt::format("no {}: the server is stopping\n"
-                                           "          start it again when it has ended",
-                                           what));
+            throw StartupError(exit_failure, fmt::format("no {}: the server is stopping\n"
+                                                         "    start it again when it has ended",
+                                                         what));
     }
-    throw StartupError(exit_failure,
-                       fmt::format("no verdict on the {} after {} s\n"
-                                   "          preforkctl status shows what it waits for",
-                                   what, longest_wait.count()));
+    throw StartupError(exit_failure, fmt::format("no verdict on the {} after {} s\n"
+                                                 "    preforkctl status shows what it waits for",
+                                                 what, longest_wait.count()));
 }
 
 int change_over(RunningServer& server, int signal, const char* what, bool wait) {
     const MasterFront before = server.read().front;
     if (before.state == ServerState::stopping)
         throw StartupError(exit_failure, fmt::format("no {}: the server is stopping\n"
-                                                     "          start it again when it has ended",
+                                                     "    start it again when it has ended",
                                                      what));
     server.send(signal);
     if (wait) return await_verdict(server, before, what);

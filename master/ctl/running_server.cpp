@@ -37,28 +37,28 @@ bool is_memory_named(const std::string& link, const char* name) {
 NoServer not_running(const std::filesystem::path& lock_file) {
     return {exit_not_running, status_stopped,
             fmt::format("not running: there is no lock file '{}'\n"
-                        "          -p LOCKFILE names another one",
+                        "    -p LOCKFILE names another one",
                         lock_file.string())};
 }
 
 NoServer not_permitted(Pid pid) {
     return {exit_no_privilege, status_unknown,
             fmt::format("pid {} runs, but this user may not look into it\n"
-                        "          run preforkctl as root, or as the user that started it",
+                        "    run preforkctl as root, or as the user that started it",
                         pid.value)};
 }
 
 NoServer another_version(Pid pid) {
     return {exit_failure, status_unknown,
             fmt::format("pid {} has no scoreboard that this preforkctl {} can read\n"
-                        "          another version runs: use its preforkctl, or restart the server",
+                        "    another version runs: use its preforkctl, or restart the server",
                         pid.value, PREFORKD_VERSION)};
 }
 
 NoServer has_ended(Pid pid) {
     return {exit_not_running, status_stopped,
             fmt::format("pid {} has ended meanwhile\n"
-                        "          its error log says why",
+                        "    its error log says why",
                         pid.value)};
 }
 
@@ -68,7 +68,7 @@ UniqueFd open_lock(const std::filesystem::path& lock_file) {
     if (errno == ENOENT || errno == ENOTDIR) throw not_running(lock_file);
     throw NoServer(exit_no_privilege, status_unknown,
                    fmt::format("can't open lock file '{}': {}\n"
-                               "          run preforkctl as root, or as the user that started the "
+                               "    run preforkctl as root, or as the user that started the "
                                "server",
                                lock_file.string(), last_error().message()));
 }
@@ -145,13 +145,13 @@ RunningServer RunningServer::find(const std::filesystem::path& lock_file) {
     if (!is_held(lock))
         throw NoServer(exit_not_running, status_dead,
                        fmt::format("not running: nobody holds the lock file '{}', which a crash "
-                                   "left\n          start the server; the file does no harm",
+                                   "left\n    start the server; the file does no harm",
                                    lock_file.string()));
     const std::optional<Pid> pid = master::find_lock_holder(lock);
     if (!pid)
         throw NoServer(exit_no_privilege, status_unknown,
                        fmt::format("'{}' is locked, but by whom can't be seen from here\n"
-                                   "          run preforkctl as root, outside of containers",
+                                   "    run preforkctl as root, outside of containers",
                                    lock_file.string()));
     auto pidfd = open_pidfd(*pid);
     if (!pidfd) throw has_ended(*pid);
@@ -181,7 +181,7 @@ Snapshot RunningServer::read() {
         throw NoServer(
             exit_failure, status_unknown,
             fmt::format("pid {} was stopped in the middle of a change, so its scoreboard "
-                        "can't be read\n          is it being debugged? kill -CONT {}",
+                        "can't be read\n    is it being debugged? kill -CONT {}",
                         pid_.value, pid_.value));
     add_what_proc_knows(*snapshot);
     return std::move(*snapshot);
@@ -211,7 +211,7 @@ void RunningServer::send(int signal) const {
     if (error.value() == ESRCH) throw has_ended(pid_);
     throw NoServer(exit_no_privilege, status_unknown,
                    fmt::format("can't send a signal to pid {}: {}\n"
-                               "          run preforkctl as root, or as the user that started it",
+                               "    run preforkctl as root, or as the user that started it",
                                pid_.value, error.message()));
 }
 

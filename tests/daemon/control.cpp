@@ -83,7 +83,7 @@ BOOST_AUTO_TEST_CASE(a_refused_reload_fails_with_file_and_line) {
     server.configure("drain_timout = 3s\n", listener("echo"));
     check_says(preforkctl(server, {"reload", "--wait"}), 1,
                {"preforkctl: reload refused: ", "test.conf:", "unknown key 'drain_timout'",
-                "\n          generation 1 keeps serving, nothing changed\n"});
+                "\n    generation 1 keeps serving, nothing changed\n"});
     BOOST_TEST(Client(server.address()).ask("hello") == "hello");
     server.stop();
 }
@@ -146,7 +146,7 @@ BOOST_AUTO_TEST_CASE(nobody_there_is_told_as_lsb_has_it) {
     const std::string lock = folder / "lock";
     check_says(
         run_preforkctl(lock, {"status"}), 3,
-        {"preforkctl: not running: there is no lock file '" + lock, "\n          -p LOCKFILE"});
+        {"preforkctl: not running: there is no lock file '" + lock, "\n    -p LOCKFILE"});
     check_says(run_preforkctl(lock, {"reload"}), 7, {"not running"});
     std::ofstream(lock) << "1\n";
     check_says(run_preforkctl(lock, {"status"}), 1, {"nobody holds the lock file", "a crash left"});

@@ -105,6 +105,9 @@ BOOST_AUTO_TEST_CASE(a_faulty_file_changes_nothing_and_is_told_with_its_line) {
     server.configure("wokers = 3\n", listener("echo"));
     server.send(SIGHUP);
     check_refused(server, workers, {"error", "test.conf:4", "unknown key 'wokers'"});
+    server.configure(listener("web", "http"));
+    server.send(SIGHUP);
+    check_refused(server, workers, {"the key 'root' is missing; add a line such as: root = "});
     server.configure(listener("echo"));
     server.send(SIGHUP);
     server.wait_for_line({"reload ok"});
