@@ -57,7 +57,7 @@ BOOST_AUTO_TEST_SUITE(process_one)
 BOOST_AUTO_TEST_CASE(it_stays_in_the_foreground_and_reaps_orphans, *precondition(needs_root)) {
     Daemon server({.keys = "workers = 2\nlog_level = debug\n", .parent = become_process_one});
     server.begin_launch();  // without -F and without NOTIFY_SOCKET
-    server.wait_for_line({" ready "});
+    server.wait_for_line({" ready generation="});
     BOOST_TEST(server.locked_by().value() == 1);
     const std::vector<pid_t> inside = children_of(server.pid());
     BOOST_REQUIRE(inside.size() == 1u);
@@ -84,7 +84,7 @@ BOOST_AUTO_TEST_CASE(it_is_upgraded_as_process_one, *precondition(needs_root)) {
     setup.parent = become_process_one;
     UpgradableDaemon server(setup);
     server.begin_launch();
-    server.wait_for_line({" ready "});
+    server.wait_for_line({" ready generation="});
     const std::vector<pid_t> inside = children_of(server.pid());
     BOOST_REQUIRE(inside.size() == 1u);
     const Process one(inside.front());
