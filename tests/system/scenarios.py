@@ -296,8 +296,23 @@ def scenario_the_init_script_keeps_lsb_rules(box, packages):
     box.run("systemctl", "start", "preforkd")
 
 
-def scenario_an_upgrade_goes_on_serving(box, packages):
+def scenario_an_upgrade_loses_no_request(box, packages):
+    load = packages.build / "bench" / "load"
+    client = None
+    if load.exists():
+        box.put(load, "/run/load")
+        client = box.start("/run/load", "-q", "-c", "8", "-R", "200", "-d", "30s", "--timeout", "20s",
+                           "http://127.0.0.1/")
+        box.wait_until("requests come", lambda: "load" in box.run("ps", "-eo", "comm="))
+    before = main_pid(box)
     box.run("dpkg", "-i", "/run/new.deb", timeout=180)
+    equal(main_pid(box), before, "pid of the master after the upgrade")
+    check("(deleted)" not in box.run("readlink", f"/proc/{before}/exe"), "the old program still runs")
+    check("last upgrade: ok" in box.run("preforkctl", "status"), "no verdict on the upgrade")
+    if client:
+        check(client.poll() is None, "the upgrade took longer than the load")
+        said = client.communicate()[0]
+        equal(client.returncode, 0, "exit status of the load client, which said:\n" + said)
     equal(box.run("dpkg-query", "-W", "-f", "${Version}", "preforkd"), "0.1.0", "version")
     check_active(box)
     check_served(box)
