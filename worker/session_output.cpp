@@ -10,8 +10,11 @@
 namespace preforkd::worker {
 namespace {
 
-// One sendfile call, so that a fast reader of a large file leaves a turn to the others.
-constexpr std::uint64_t file_chunk = 2u << 20;
+// One sendfile call, and a turn, after which other connections have theirs. Small, for what is sent
+// is still in the processor's cache when it is received, and so that less waits in the kernel: with
+// 2 MiB a file of 10 MiB cost twice as much processor time on the loopback interface.
+constexpr std::uint64_t file_chunk = 64u << 10;
+constexpr std::uint64_t most_of_a_file = 2 * file_chunk;
 
 // Counted against the turn, in operations.
 constexpr std::uint16_t cost_of_send = 8;
@@ -143,7 +146,7 @@ Session::Attempt Session::blocked() noexcept {
 
 Session::Attempt Session::send_file_part(int file, std::uint64_t& offset, std::uint64_t& left) {
     if (const Attempt sent = send_gathered(MSG_MORE); sent != Attempt::done) return sent;
-    std::uint64_t budget = 2 * file_chunk;
+    std::uint64_t budget = most_of_a_file;
     while (left != 0) {
         if (budget == 0) return yield();
         auto position = static_cast<off_t>(offset);
