@@ -156,8 +156,7 @@ void Listening::report_offenders() {
 }
 
 void Listening::on_stopped(WorkerProcess& worker, std::uint32_t place) {
-    if (place >= worker.places.size()) return on_misbehaviour(worker.process.pid);
-    worker.places[place].accepting = false;
+    worker.places.at(place).accepting = false;
     close_settled();
 }
 

@@ -256,6 +256,7 @@ void Master::on_message(WorkerProcess& worker, const Message& message) {
         case MessageKind::recycle:
             return on_recycle(worker, message.get_text());
         case MessageKind::stopped:
+            if (message.section >= worker.places.size()) return on_misbehaviour(worker);
             listening_.on_stopped(worker, message.section);
             announce_when_alone();
             take_upgrade_step();
@@ -303,8 +304,8 @@ void Master::on_deadline() {
 }
 
 void Master::reopen_logs() {
-    const FileAccess as_at_start;
     try {
+        const FileAccess as_at_start;
         for (auto& [generation, deployment] : deployments_)
             deployment.logs = open_logs(deployment.config, parts_.log_surroundings);
     } catch (const StartupError& error) {

@@ -20,6 +20,7 @@ std::string landlock_gaps(int abi) {
         if (abi < since) gaps += (gaps.empty() ? "" : ", ") + std::string(gap);
     };
     add(1, "opening files (Linux 5.13)");
+    add(3, "truncating files that it may read (Linux 6.2)");
     add(4, "TCP ports (Linux 6.7)");
     add(6, "signals and abstract unix sockets (Linux 6.12)");
     return gaps;

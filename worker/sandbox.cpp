@@ -2,8 +2,10 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <ctime>
 #include <memory>
@@ -35,6 +37,22 @@ void fill_gaps(int last_shared) noexcept {
         if (::fcntl(descriptor, F_GETFD) < 0) ::dup2(STDIN_FILENO, descriptor);
 }
 
+bool has_datagram_socket(int last_shared) noexcept {
+    for (int descriptor = 0; descriptor <= last_shared; ++descriptor) {
+        int type = 0;
+        socklen_t size = sizeof type;
+        if (::getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_DGRAM)
+            return true;
+    }
+    return false;
+}
+
+// The C library chooses one by ioctl(2), when something is first printed.
+void give_stdout_a_buffer() noexcept {
+    static char buffer[4096];
+    (void)std::setvbuf(stdout, buffer, _IOLBF, sizeof buffer);
+}
+
 // A sanitizer that has found something reads files to explain it.
 std::vector<int> readable_folders(const Sandbox& sandbox, const UniqueFd& everything) {
     std::vector<int> folders;
@@ -52,6 +70,7 @@ void confine(const Sandbox& sandbox) {
             "sandbox: a service has started a thread in start(), which would escape; start it in "
             "confined()");
     ::tzset();  // reads /etc/localtime, once
+    give_stdout_a_buffer();
     fill_gaps(sandbox.last_shared);
     const UniqueFd everything(is_sanitizer_build() ? ::open("/", O_PATH | O_CLOEXEC) : -1);
     LandlockRules rules;
@@ -59,7 +78,9 @@ void confine(const Sandbox& sandbox) {
     rules.connects = sandbox.needs.connects;
     if (const error_code error = restrict_by_landlock(rules))
         throw std::runtime_error("sandbox: Landlock: " + error.message());
-    if (kernel_has_seccomp()) confine_system_calls(call_rules(sandbox.needs), sandbox.last_shared);
+    if (kernel_has_seccomp())
+        confine_system_calls(call_rules(sandbox.needs),
+                             {sandbox.last_shared, has_datagram_socket(sandbox.last_shared)});
 }
 
 }  // namespace preforkd::worker

@@ -10,6 +10,8 @@
 #include <system_error>
 #include <utility>
 
+#include "shared/channel.hpp"
+
 namespace preforkd::worker {
 namespace {
 
@@ -46,18 +48,8 @@ void load_rules(const std::vector<CallRule>& rules) {
     check(::seccomp_load(filter.get()), "load");
 }
 
-constexpr std::uint32_t offset_of_call = offsetof(seccomp_data, nr);
-
-/// Only the lower half of an argument counts, for that is what the kernel takes as a descriptor.
-/// libseccomp can't compare it: its "greater than" looks at all 64 bits, and whoever calls chooses
-/// the upper ones.
-constexpr std::uint32_t offset_of_descriptor(unsigned argument) {
-    constexpr unsigned lower_half = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 4 : 0;
-    return static_cast<std::uint32_t>(offsetof(seccomp_data, args)) + 8 * argument + lower_half;
-}
-
-sock_filter load(std::uint32_t offset) {
-    return BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offset);
+sock_filter load(std::size_t offset) {
+    return BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<std::uint32_t>(offset));
 }
 
 sock_filter answer(std::uint32_t action) {
@@ -70,31 +62,80 @@ sock_filter jump(unsigned comparison, std::uint32_t value, std::uint8_t yes, std
 }
 
 /// A filter of its own: the kernel asks all of them, and the strictest answer counts. The other one
-/// has checked the architecture.
-void guard_descriptors(int last_guarded) {
-    const std::uint32_t denied = is_sanitizer_build() ? SECCOMP_RET_LOG : SECCOMP_RET_KILL_PROCESS;
-    const auto last = static_cast<std::uint32_t>(last_guarded);
-    std::vector<sock_filter> program{load(offset_of_call)};
-    const std::vector<std::uint32_t> not_on_them{__NR_setsockopt, __NR_connect, __NR_ioctl};
-#ifdef __NR_dup2
-    const std::vector<std::uint32_t> not_out_of_them{__NR_dup2, __NR_dup3};
+/// has checked the architecture. Only the lower half of an argument counts, for that is what the
+/// kernel takes as a descriptor; libseccomp can't compare it: its "greater than" looks at all 64
+/// bits, and whoever calls chooses the upper ones.
+class DescriptorGuard {
+  public:
+    explicit DescriptorGuard(int last_guarded)
+        : last_(static_cast<std::uint32_t>(last_guarded)),
+          program_{load(offsetof(seccomp_data, nr))} {}
+
+    /// The call gets this answer when its `argument` is a guarded descriptor.
+    void keep_off(std::uint32_t call, unsigned argument, std::uint32_t action) {
+        add(call, argument, {jump(BPF_JGT, last_, 1, 0), answer(action)});
+    }
+    /// ... when it is one that is not guarded.
+    void keep_on(std::uint32_t call, unsigned argument) {
+        add(call, argument, {jump(BPF_JGT, last_, 0, 1), answer(denied())});
+    }
+    /// ... when it is a guarded one that is not the channel.
+    void keep_to_channel_or_off(std::uint32_t call) {
+        add(call, 0,
+            {jump(BPF_JEQ, channel_fd, 2, 0), jump(BPF_JGT, last_, 1, 0), answer(denied())});
+    }
+    /// ... when it is any other than the channel.
+    void keep_to_channel(std::uint32_t call) {
+        add(call, 0, {jump(BPF_JEQ, channel_fd, 1, 0), answer(denied())});
+    }
+
+    void install() {
+        program_.push_back(answer(SECCOMP_RET_ALLOW));
+        const sock_fprog whole{static_cast<unsigned short>(program_.size()), program_.data()};
+        if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &whole) != 0)
+            throw std::system_error(errno, std::system_category(), "seccomp: guard of descriptors");
+    }
+
+    static std::uint32_t denied() noexcept {
+        return is_sanitizer_build() ? SECCOMP_RET_LOG : SECCOMP_RET_KILL_PROCESS;
+    }
+
+  private:
+    void add(std::uint32_t call, unsigned argument, std::vector<sock_filter> verdict) {
+        constexpr std::size_t lower_half = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 4 : 0;
+        verdict.insert(verdict.begin(),
+                       load(offsetof(seccomp_data, args) + 8 * argument + lower_half));
+        verdict.push_back(answer(SECCOMP_RET_ALLOW));
+        program_.push_back(jump(BPF_JEQ, call, 0, static_cast<std::uint8_t>(verdict.size())));
+        program_.insert(program_.end(), verdict.begin(), verdict.end());
+    }
+
+    std::uint32_t last_;
+    std::vector<sock_filter> program_;
+};
+
+void guard_descriptors(const SharedDescriptors& shared) {
+    DescriptorGuard guard(shared.last);
+    for (const std::uint32_t call : {__NR_setsockopt, __NR_connect, __NR_shutdown})
+        guard.keep_off(call, 0, DescriptorGuard::denied());
+#ifdef PREFORKD_PUBLIC_REACTOR
+    // Asio makes each descriptor non-blocking when it first waits for it. These are so already.
+    guard.keep_off(__NR_ioctl, 0, SECCOMP_RET_ERRNO);
 #else
-    const std::vector<std::uint32_t> not_out_of_them{__NR_dup3};
+    guard.keep_off(__NR_ioctl, 0, DescriptorGuard::denied());
 #endif
-    for (const std::uint32_t call : not_on_them)
-        for (const sock_filter& step :
-             {jump(BPF_JEQ, call, 0, 4), load(offset_of_descriptor(0)), jump(BPF_JGT, last, 1, 0),
-              answer(denied), answer(SECCOMP_RET_ALLOW)})
-            program.push_back(step);
-    for (const std::uint32_t call : not_out_of_them)
-        for (const sock_filter& step :
-             {jump(BPF_JEQ, call, 0, 4), load(offset_of_descriptor(1)), jump(BPF_JGT, last, 0, 1),
-              answer(denied), answer(SECCOMP_RET_ALLOW)})
-            program.push_back(step);
-    program.push_back(answer(SECCOMP_RET_ALLOW));
-    const sock_fprog whole{static_cast<unsigned short>(program.size()), program.data()};
-    if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &whole) != 0)
-        throw std::system_error(errno, std::system_category(), "seccomp: guard of listeners");
+#ifdef __NR_dup2
+    guard.keep_on(__NR_dup2, 1);
+#endif
+    guard.keep_on(__NR_dup3, 1);
+    // A descriptor that comes in a message would have a number that is not guarded.
+    guard.keep_to_channel(__NR_recvmsg);
+    // With these any other datagram socket could be written to. They are made for each request, so
+    // they are left to the kernel's bitmap where there is no reason.
+    if (shared.has_datagrams)
+        for (const std::uint32_t call : {__NR_sendto, __NR_sendmsg})
+            guard.keep_to_channel_or_off(call);
+    guard.install();
 }
 
 }  // namespace
@@ -114,8 +155,8 @@ bool is_sanitizer_build() noexcept {
 #endif
 }
 
-void confine_system_calls(const std::vector<CallRule>& rules, int last_guarded) {
-    guard_descriptors(last_guarded);  // first: the other one forbids seccomp(2)
+void confine_system_calls(const std::vector<CallRule>& rules, const SharedDescriptors& shared) {
+    guard_descriptors(shared);  // first: the other one forbids seccomp(2)
     load_rules(rules);
 }
 

@@ -6,11 +6,18 @@
 
 namespace preforkd::worker {
 
+/// The descriptors that other workers or the master have as well: those up to a number.
+struct SharedDescriptors {
+    int last = 3;
+    bool has_datagrams = false;  ///< one is a datagram socket: the log goes to syslog(3)
+};
+
 /// From here on, in all threads, the process is killed by SIGSYS for: a call that no rule names,
-/// one of another architecture; setsockopt(2), connect(2) or ioctl(2) on a descriptor up to
-/// `last_guarded`, and copying one to a number above. Those are shared with other workers.
+/// one of another architecture; setsockopt(2), connect(2), ioctl(2) or shutdown(2) on a shared
+/// descriptor, and copying one to a number above; recvmsg(2) but on the channel; and, if a shared
+/// one is a datagram socket, sendto(2) and sendmsg(2) on them.
 /// Requires: no_new_privs. Throws std::system_error.
-void confine_system_calls(const std::vector<CallRule>& rules, int last_guarded);
+void confine_system_calls(const std::vector<CallRule>& rules, const SharedDescriptors& shared);
 
 /// Whether this is a build whose tools make calls of their own: then what is forbidden is done, and
 /// only logged by the kernel.

@@ -173,11 +173,11 @@ class Session final : public Connection,
     bool half_closed_ : 1 = false;
     bool came_in_drain_ : 1 = false;
     bool heard_in_drain_ : 1 = false;
-    bool blocked_ : 1 = false;     // output waits for the peer; wait_until_ stands until it is out
-    bool busy_ : 1 = false;        // something was received that is not answered yet
-    bool paced_ : 1 = false;       // acknowledged_ is set
-    std::uint8_t failures_ = 0;    // operations that failed on a connection which has ended
-    std::uint16_t attempts_ = 0;   // operations since the last wait
+    bool blocked_ : 1 = false;    // output waits for the peer; wait_until_ stands until it is out
+    bool busy_ : 1 = false;       // something was received that is not answered yet
+    bool paced_ : 1 = false;      // acknowledged_ is set
+    std::uint8_t failures_ = 0;   // operations that failed on a connection which has ended
+    std::uint16_t attempts_ = 0;  // operations since the last wait
     UniqueFd socket_;
     Tick deadline_ = never;
     Tick read_until_ = never;

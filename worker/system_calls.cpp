@@ -36,6 +36,8 @@ constexpr int serving[] = {
     SCMP_SYS(sendmsg),
     SCMP_SYS(sendfile),
     SCMP_SYS(getsockopt),
+    SCMP_SYS(getsockname),
+    SCMP_SYS(getpeername),
     SCMP_SYS(read),
     SCMP_SYS(write),
     SCMP_SYS(writev),
@@ -44,7 +46,6 @@ constexpr int serving[] = {
     SCMP_SYS(timerfd_settime),
     SCMP_SYS(clock_gettime),
     SCMP_SYS(gettimeofday),
-    SCMP_SYS(alarm),
     SCMP_SYS(fstat),
     // How much the worker has used.
     SCMP_SYS(pread64),
@@ -56,7 +57,7 @@ constexpr int living[] = {
     SCMP_SYS(brk),    SCMP_SYS(munmap),       SCMP_SYS(mremap),          SCMP_SYS(madvise),
     SCMP_SYS(futex),  SCMP_SYS(getrandom),    SCMP_SYS(sched_yield),     SCMP_SYS(getpid),
     SCMP_SYS(gettid), SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigreturn),    SCMP_SYS(rt_sigprocmask),
-    SCMP_SYS(exit),   SCMP_SYS(exit_group),   SCMP_SYS(restart_syscall),
+    SCMP_SYS(exit),   SCMP_SYS(exit_group),   SCMP_SYS(restart_syscall), SCMP_SYS(sysinfo),
 };
 
 void allow(Rules& rules, int call, std::vector<scmp_arg_cmp> where = {}) {
@@ -86,9 +87,10 @@ void allow_serving(Rules& rules) {
     for (const int call : serving) allow(rules, call);
     allow_either(rules, SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait));
     allow_either(rules, SCMP_SYS(poll), SCMP_SYS(ppoll));
-    // SHUT_RD would take a listening socket down, for the others who share it as well.
-    allow(rules, SCMP_SYS(shutdown), {equals(1, SHUT_WR)});
-    // For a reset. Nothing that attaches a filter or takes from others; see listener_guard.cpp.
+    allow_either(rules, SCMP_SYS(alarm), SCMP_SYS(setitimer));
+    // What is shared with others stays as it is: see DescriptorGuard.
+    allow(rules, SCMP_SYS(shutdown));
+    // For a reset. Nothing that attaches a filter.
     allow(rules, SCMP_SYS(setsockopt), {equals(1, SOL_SOCKET), equals(2, SO_LINGER)});
     // New logs; and a listening socket that is given up, see park().
     allow_either(rules, SCMP_SYS(dup2), SCMP_SYS(dup3));
@@ -130,13 +132,17 @@ void allow_writing_files(Rules& rules) {
 }
 
 void allow_connecting(Rules& rules) {
+    // Of no other protocol: the kernel would load its module.
     for (const int family : {AF_INET, AF_INET6, AF_UNIX})
-        allow(rules, SCMP_SYS(socket),
-              {equals(0, static_cast<std::uint64_t>(family)),
-               {1, SCMP_CMP_MASKED_EQ, ~std::uint64_t{SOCK_NONBLOCK | SOCK_CLOEXEC}, SOCK_STREAM}});
-    for (const int call : {SCMP_SYS(connect), SCMP_SYS(getsockname), SCMP_SYS(getpeername)})
-        allow(rules, call);
-    allow(rules, SCMP_SYS(ioctl), {equals(1, FIONBIO)});
+        for (const int protocol : {0, static_cast<int>(IPPROTO_TCP)})
+            allow(
+                rules, SCMP_SYS(socket),
+                {equals(0, static_cast<std::uint64_t>(family)),
+                 {1, SCMP_CMP_MASKED_EQ, ~std::uint64_t{SOCK_NONBLOCK | SOCK_CLOEXEC}, SOCK_STREAM},
+                 equals(2, static_cast<std::uint64_t>(protocol))});
+    allow(rules, SCMP_SYS(connect));
+    for (const int request : {FIONBIO, FIONREAD})
+        allow(rules, SCMP_SYS(ioctl), {equals(1, static_cast<std::uint64_t>(request))});
     const std::pair<int, int> options[] = {
         {SOL_SOCKET, SO_KEEPALIVE}, {SOL_SOCKET, SO_RCVBUF},     {SOL_SOCKET, SO_SNDBUF},
         {IPPROTO_TCP, TCP_NODELAY}, {IPPROTO_TCP, TCP_KEEPIDLE}, {IPPROTO_IPV6, IPV6_V6ONLY}};
@@ -197,8 +203,8 @@ std::vector<CallRule> call_rules(const AllNeeds& needs) {
     if (needs.reads_folders) allow_reading_folders(rules);
     if (needs.writes_files) allow_writing_files(rules);
     if (needs.connects) allow_connecting(rules);
+    allow_named(rules, needs.system_calls);  // before those that are refused: the first one counts
     if (needs.starts_threads) allow_threads(rules);
-    allow_named(rules, needs.system_calls);
 #ifdef PREFORKD_PUBLIC_REACTOR
     allow(rules, SCMP_SYS(ioctl), {equals(1, FIONBIO)});  // as Asio has it for each descriptor
 #endif

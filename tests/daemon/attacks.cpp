@@ -203,8 +203,14 @@ const std::vector<Attack>& attacks() {
          [](long victim) { return ::syscall(SYS_fcntl, listening_socket(), F_SETOWN, victim); }},
         {"fast_open_on_listener", fast_open, EOPNOTSUPP},
         {"half_close_listener",
-         [](long) { return ::syscall(SYS_shutdown, listening_socket(), SHUT_WR); }, -1},
+         [](long) { return ::syscall(SYS_shutdown, listening_socket(), SHUT_WR); }},
+        {"receive_descriptors",
+         [](long) {
+             msghdr header{};
+             return ::syscall(SYS_recvmsg, listening_socket(), &header, 0);
+         }},
         // Logs.
+        {"half_close_log", [](long) { return ::syscall(SYS_shutdown, STDERR_FILENO, SHUT_WR); }},
         {"truncate_log", [](long) { return ::syscall(SYS_ftruncate, STDERR_FILENO, 0); }},
         {"punch_log", [](long) { return ::syscall(SYS_fallocate, STDERR_FILENO, 3, 0, 4096); }},
         {"overwrite_log", [](long) { return ::syscall(SYS_fcntl, STDERR_FILENO, F_SETFL, 0); }},
@@ -334,6 +340,12 @@ const std::map<std::string, void (*)()>& abuses() {
         {"masters_kind", [] { send_message_of(static_cast<std::uint32_t>(MessageKind::drain)); }},
         {"unended_text", send_unended_text},
         {"passed_descriptor", pass_descriptor},
+        {"stopped_nowhere",
+         [] {
+             Message message = message_of(static_cast<std::uint32_t>(MessageKind::stopped));
+             message.section = ~0u;
+             send_bytes(&message, sizeof message);
+         }},
         {"ready_again", [] { send_message_of(static_cast<std::uint32_t>(MessageKind::ready)); }},
         {"failed_late", [] { send_message_of(static_cast<std::uint32_t>(MessageKind::failed)); }},
         {"flood_of_ready", [] { flood(MessageKind::ready); }},

@@ -144,9 +144,8 @@ BOOST_AUTO_TEST_CASE(workers_come_and_go_and_logs_are_reopened) {
 BOOST_AUTO_TEST_CASE(nobody_there_is_told_as_lsb_has_it) {
     const TempFolder folder;
     const std::string lock = folder / "lock";
-    check_says(
-        run_preforkctl(lock, {"status"}), 3,
-        {"preforkctl: not running: there is no lock file '" + lock, "\n    -p LOCKFILE"});
+    check_says(run_preforkctl(lock, {"status"}), 3,
+               {"preforkctl: not running: there is no lock file '" + lock, "\n    -p LOCKFILE"});
     check_says(run_preforkctl(lock, {"reload"}), 7, {"not running"});
     std::ofstream(lock) << "1\n";
     check_says(run_preforkctl(lock, {"status"}), 1, {"nobody holds the lock file", "a crash left"});

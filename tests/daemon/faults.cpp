@@ -134,7 +134,10 @@ bool holds(const std::vector<std::string>& texts, const std::string& part) {
 bool becomes_ready(Daemon& server) {
     Inbox& inbox = server.inbox();
     return inbox.wait_until(
-        [&] { return holds(inbox.notes(), "READY=1") || holds(inbox.log_lines(), " ready generation="); },
+        [&] {
+            return holds(inbox.notes(), "READY=1") ||
+                   holds(inbox.log_lines(), " ready generation=");
+        },
         server.process().pidfd());
 }
 

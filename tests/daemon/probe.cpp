@@ -133,6 +133,10 @@ task<void> Probe::serve(Connection& client) {
             misbehave();
         else if (order.word == "count")
             client.count_request();
+        else if (order.word == "local")
+            answer = client.local();
+        else if (order.word == "greet")
+            std::printf("%s\n", order.rest.c_str());
         else if (order.word == "spin")
             spin();
         else if (order.word == "allocate")

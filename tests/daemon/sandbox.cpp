@@ -141,6 +141,14 @@ BOOST_AUTO_TEST_CASE(every_worker_is_filtered_for_good, *precondition(needs_root
     server.stop();
 }
 
+BOOST_AUTO_TEST_CASE(what_any_service_may_do_is_open_to_it) {
+    Victim victim("output_log = off\n");  // a character device, of which the C library asks more
+    Client client(victim.server.address("echo"));
+    BOOST_TEST(client.ask("local") == victim.server.address("echo"));
+    BOOST_TEST(client.ask("greet world") == "ok");
+    victim.server.stop();
+}
+
 BOOST_AUTO_TEST_CASE(a_sandbox_that_is_off_is_warned_about) {
     Victim victim("sandbox = off\n");
     victim.server.inbox().gather();

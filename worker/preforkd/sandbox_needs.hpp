@@ -12,16 +12,18 @@ struct SandboxNeeds {
     /// lists these folders. Source: openat2(2).
     bool reads_folders = false;
 
-    /// Writes at offsets, cuts, locks and syncs files that it has open.
+    /// Writes at offsets, syncs, sets the times of, and locks (by fcntl(2)) files that it has open.
+    /// Not ftruncate(2) or flock(2), which would be open for the logs as well.
     bool writes_files = false;
 
-    /// Connects to others over TCP or unix sockets, as Asio does.
+    /// Connects to others over TCP or unix sockets, as Asio does, but for reading into several
+    /// buffers at once: recvmsg(2) could bring descriptors.
     bool connects = false;
 
     /// Starts threads, at the earliest in Service::confined(). Not processes.
     bool starts_threads = false;
 
-    /// Further system calls by name, separated by spaces ("getrusage sysinfo"), with any arguments.
+    /// Further system calls by name, separated by spaces ("times ftruncate"), with any arguments.
     const char* system_calls = "";
 };
 
