@@ -71,7 +71,7 @@ const std::vector<KeySpec> the_global_keys = {
     Key<LogTarget>{.name = "output_log", .field = &Config::output_log,
                    .kinds = {Kind::automatic, Kind::standard_error, Kind::off, Kind::file},
                    .doc = "Where text goes that a service prints on its standard output. "
-                          "With auto, to the error log."},
+                          "With auto, to the error log, or nowhere if that is syslog."},
     Key<LogTarget>{.name = "access_log", .field = &Config::access_log, .def = {Kind::off, {}},
                    .kinds = {Kind::off, Kind::file},
                    .doc = "Where requests are logged, one line each."},
@@ -97,7 +97,8 @@ const std::vector<KeySpec> the_global_keys = {
                       .def = 0s, .min = 0s, .max = 1h,
                       .doc = "How long the server goes on as before when it is told to stop (TERM), "
                              "so that a load balancer can see that it leaves and send its clients "
-                             "elsewhere. A second TERM ends it."},
+                             "elsewhere. A second TERM ends the delay. The drain begins after it, so a "
+                             "service manager's stop timeout must be longer than both."},
     Key<milliseconds>{.name = "keepalive_grace", .field = &Config::keepalive_grace,
                       .def = 2s, .min = 0s, .max = 60s,
                       .doc = "How long a draining worker still serves idle keep-alive "
@@ -107,8 +108,8 @@ const std::vector<KeySpec> the_global_keys = {
                       .doc = "How long a new worker may take until it is ready to serve."},
     Key<milliseconds>{.name = "hang_timeout", .field = &Config::hang_timeout,
                       .def = 10s, .min = 3s, .max = 1h,
-                      .doc = "How long a worker's event loop may stand still before the worker is "
-                             "killed. New connections go elsewhere after two seconds."},
+                      .doc = "How long a worker whose event loop has stood still for two seconds has "
+                             "before it is killed. New connections go elsewhere at once."},
     Key<unsigned>{.name = "max_requests", .field = &Config::max_requests,
                        .min = 1, .zero = "off",
                        .doc = "How many requests a worker serves before a fresh one takes its "
@@ -128,7 +129,7 @@ const std::vector<KeySpec> the_listener_keys = {
     Key<std::vector<std::string>>{
         .name = "address", .field = &ListenerOptions::address, .required = true,
         .example = "*:80",
-        .doc = "Where to listen: *:80 for every IPv4 address, [::]:80 for every IPv6 address, "
+        .doc = "Where to listen: *:80 or :80 for every IPv4 address, [::]:80 for every IPv6 address, "
                "127.0.0.1:80, [::1]:80, HOST:80, or unix:PATH. "
                "Port 0 lets the kernel choose."},
     Key<std::string>{.name = "service", .field = &ListenerOptions::service, .required = true,

@@ -12,7 +12,7 @@ namespace preforkd {
 /// what -V and the verdict of an upgrade say; empty: preforkd's own.
 int run(int argc, char** argv, std::vector<ServiceType> services, std::string version = {});
 
-/// The services that preforkd itself offers: http, board and echo.
+/// The services that preforkd itself offers: http, board, echo and status.
 [[nodiscard]] std::vector<ServiceType> builtin_services();
 
 }  // namespace preforkd

@@ -18,7 +18,7 @@ class StatusService final : public Service {
     static constexpr bool reads_scoreboard = true;
     static constexpr const char* doc =
         "Shows how the server is: a page, and metrics for Prometheus, over HTTP/1.1.";
-    static constexpr const char* sample_address = "127.0.0.1:9090";
+    static constexpr const char* sample_address = "127.0.0.1:9190";
 
     void start(ServiceContext& context) override;
     task<void> serve(Connection& client) override;
