@@ -26,9 +26,12 @@ std::vector<char*> pointers_to(std::vector<std::string>& texts) {
     return pointers;
 }
 
-void set_close_on_exec(const std::vector<int>& descriptors, bool closed) noexcept {
+/// All of them, whatever happens; the last error.
+error_code set_close_on_exec(const std::vector<int>& descriptors, bool closed) noexcept {
+    error_code error;
     for (const int descriptor : descriptors)
-        (void)::fcntl(descriptor, F_SETFD, closed ? FD_CLOEXEC : 0);
+        if (::fcntl(descriptor, F_SETFD, closed ? FD_CLOEXEC : 0) < 0) error = last_error();
+    return error;
 }
 
 /// All that the way back needs, ready for a signal handler: no memory is asked for there.
@@ -44,7 +47,7 @@ Ready* ready = nullptr;  // one process, one way back
 /// Only system calls. Returns only if the exec fails.
 void take_way_back() noexcept {
     ::alarm(0);  // it would outlive the exec
-    set_close_on_exec(ready->kept, false);
+    (void)set_close_on_exec(ready->kept, false);
     ::syscall(SYS_execveat, ready->image, "", ready->argv.data(), ready->envp.data(),
               AT_EMPTY_PATH);
 }
@@ -93,10 +96,12 @@ error_code execute_in_place(const UniqueFd& image, const Succession& succession)
     const std::vector<char*> environment = pointers_to(variables);
     std::vector<int> kept = succession.kept;
     kept.insert(kept.end(), {succession.state, succession.image_before});
-    set_close_on_exec(kept, false);
-    ::syscall(SYS_execveat, image.get(), "", argv.data(), environment.data(), AT_EMPTY_PATH);
-    const error_code error = last_error();
-    set_close_on_exec(kept, true);
+    error_code error = set_close_on_exec(kept, false);
+    if (!error) {
+        ::syscall(SYS_execveat, image.get(), "", argv.data(), environment.data(), AT_EMPTY_PATH);
+        error = last_error();
+    }
+    (void)set_close_on_exec(kept, true);
     return error;
 }
 

@@ -85,7 +85,8 @@ class Master {
     void on_child_ended();
     void on_exited(const ExitedProcess& exited);
     void report_forbidden_call(Pid pid, std::string_view slot);
-    void on_misbehaviour(WorkerProcess& worker);
+    void on_misbehaviour(WorkerProcess& worker, std::string_view what = "an invalid message");
+    void on_unreachable(const WorkerProcess& worker, error_code error);
     void on_message(Pid pid);
     void on_message(WorkerProcess& worker, const Message& message);
     void on_deadline();
@@ -127,6 +128,8 @@ class Master {
     void take_upgrade_step();
     void prove_next_image();
     void execute_next_image();
+    [[nodiscard]] std::string why_not_executed() const;
+    /// Throws StartupError.
     [[nodiscard]] UpgradeState save() const;
 
     void spawn_failed(const action::Spawn& spawn, std::string why);

@@ -70,7 +70,7 @@ void Master::prove_next_image() {
             throw StartupError(exit_failure, "can't keep the state: " + state.error().message());
         proof_ = std::make_unique<ImageProof>(next_image_->file, *state, parts_.start.program,
                                               parts_.start.environment);
-    } catch (const StartupError& error) {
+    } catch (const std::exception& error) {  // memory or descriptors, too
         last_trouble_ = error.what();
         handle(event::ImageRefused{});
     }
@@ -104,20 +104,25 @@ void Master::perform(const action::AbandonUpgrade& abandon) {
 
 void Master::execute_next_image() {
     log_.notice("executing the new program", {{"from", parts_.version}, {"to", next_version_}});
-    const auto state = in_memory(save());
-    if (!next_image_->is_unchanged()) {
-        last_trouble_ =
-            "its file was changed after it had been proven; put a new file in its "
-            "place, and don't write into it";
-    } else if (!state) {
-        last_trouble_ = "can't keep the state: " + state.error().message();
-    } else {
-        const Succession succession{title(), parts_.start.environment, save().descriptors(),
-                                    state->get(), parts_.spawner->image().get()};
-        last_trouble_ =
-            "can't execute it: " + execute_in_place(next_image_->file, succession).message();
+    try {
+        last_trouble_ = why_not_executed();
+    } catch (const std::exception& error) {
+        last_trouble_ = error.what();
     }
     handle(event::NotExecuted{});
+}
+
+/// Returns only if the program is not executed.
+std::string Master::why_not_executed() const {
+    if (!next_image_->is_unchanged())
+        return "its file was changed after it had been proven; put a new file in its place, and "
+               "don't write into it";
+    const UpgradeState state = save();
+    const auto memory = in_memory(state);
+    if (!memory) return "can't keep the state: " + memory.error().message();
+    const Succession succession{title(), parts_.start.environment, state.descriptors(),
+                                memory->get(), parts_.spawner->image().get()};
+    return "can't execute it: " + execute_in_place(next_image_->file, succession).message();
 }
 
 UpgradeState Master::save() const {
@@ -135,9 +140,11 @@ UpgradeState Master::save() const {
     state.watchdog = parts_.watchdog;
     state.pools = pools_.names();
     state.supervisor = supervisor_.snapshot();
-    // Its own memory, sealed and ours: what can't be read is a broken kernel.
-    state.deployment =
-        master::save(deployment, read_all(deployment.config_text, largest_configuration).value());
+    const auto text = read_all(deployment.config_text, largest_configuration);
+    if (!text)
+        throw StartupError(exit_failure,
+                           "can't read the running configuration: " + text.error().message());
+    state.deployment = master::save(deployment, *text);
     state.workers = workers_.save(deployment.listeners.groups());
     for (SavedWorker& worker : state.workers) worker.full = listening_.health().is_full(worker.pid);
     state.scoreboard = master::save(scoreboard_.state());
@@ -159,7 +166,7 @@ int Master::go_on(const Succeeding& succeeding) {
             if (worker.full) listening_.health().set_full(worker.pid, true);
         scoreboard_.restore(restore_scoreboard(state.scoreboard));
         for (auto& [pid, worker] : workers_) {
-            watch(worker.process);
+            if (!worker.silenced) watch(worker.process);
             go_on_watching(worker);
         }
     } catch (const std::exception& error) {

@@ -28,6 +28,9 @@ static std::string_view to_string(LogStyle style) noexcept {
 static LogStyle last_of(LogStyle) noexcept {
     return LogStyle::syslog;
 }
+static ExitKind last_of(ExitKind) noexcept {
+    return ExitKind::failed_to_start;
+}
 
 }  // namespace preforkd
 
@@ -195,6 +198,8 @@ void describe(Archive& archive, SavedWorker& worker) {
     archive("hang_timer", worker.hang_timer);
     archive("reads_scoreboard", worker.reads_scoreboard);
     archive("stopped", worker.stopped);
+    archive("silenced", worker.silenced);
+    archive("doom", worker.doom);
 }
 
 template <class Archive>
@@ -327,8 +332,8 @@ UpgradeState decode(std::string_view bytes) {
                     number_at(bytes, mark.size() + 4, 8), number_at(bytes, mark.size() + 12, 8)};
     if (head.version != upgrade_state_version)
         throw BadArchive(
-            fmt::format("the running program's state has version {}, and this program "
-                        "knows version {}",
+            fmt::format("the new program can't take over from the running one, whose state is of "
+                        "version {}, not {}; restart the server for this upgrade",
                         head.version, upgrade_state_version));
     bytes.remove_prefix(mark.size() + head_size);
     require(bytes.size() == head.size && checksum(bytes) == head.sum, "the state is damaged");

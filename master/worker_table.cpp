@@ -97,6 +97,8 @@ std::vector<SavedWorker> WorkerTable::save(const ListenerSet::Groups& groups) co
         saved.hang_timer = descriptor_of(worker.hang_timer);
         saved.reads_scoreboard = worker.reads_scoreboard;
         saved.stopped = worker.stopped;
+        saved.silenced = worker.silenced;
+        saved.doom = worker.doom;
         for (const HeldPlace& held : worker.places)
             saved.places.push_back(
                 {index_of(held.place.group, groups), held.place.member, held.accepting, held.kept});
@@ -117,6 +119,8 @@ void WorkerTable::restore(const std::vector<SavedWorker>& all, const ListenerSet
         worker.hang_timer.reset(saved.hang_timer.number);
         worker.reads_scoreboard = saved.reads_scoreboard;
         worker.stopped = saved.stopped;
+        worker.silenced = saved.silenced;
+        worker.doom = saved.doom;
         for (const SavedPlace& place : saved.places)
             worker.places.push_back({{place.group ? groups[*place.group] : nullptr, place.member},
                                      place.accepting && place.group,

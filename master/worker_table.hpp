@@ -70,6 +70,8 @@ struct SavedWorker {
     Descriptor hang_timer;
     bool reads_scoreboard = false;
     bool stopped = false;
+    bool silenced = false;
+    std::optional<ExitKind> doom;
 };
 
 /// A process that has ended, and how. Source: waitid(2), siginfo_t.

@@ -18,8 +18,9 @@
 #include "unit/process_support.hpp"
 
 // Every system call of the master fails once, each in a run of its own: a start serves or ends with
-// a message, a reload is done or refused, and whatever was half done leaves nothing behind.
-// strace(1) does it, option -e inject. By default a sample; with PREFORKD_ALL_FAULTS=1 all of them.
+// a message, a reload or an upgrade is done or refused, and whatever was half done leaves nothing
+// behind. strace(1) does it, option -e inject. By default a sample; with PREFORKD_ALL_FAULTS=1 all
+// of them.
 
 using namespace preforkd::testing;
 using boost::unit_test::precondition;
@@ -43,12 +44,12 @@ struct Call {
     unsigned occurrence = 1;
 };
 
-// close(2) never fails so that the descriptor stays; the others have no error that a caller could
-// meet who passes what is right.
+// close(2) never fails so that the descriptor stays; brk(2) itself has no errors, but stays where
+// it was; the others have none that a caller could meet who passes what is right.
 const std::set<std::string> never_fail{
     "close",          "exit_group",   "rt_sigreturn",    "getpid", "getppid", "geteuid",
     "getuid",         "umask",        "execve",          "munmap", "futex",   "restart_syscall",
-    "rt_sigprocmask", "rt_sigaction", "timerfd_settime", "waitid"};
+    "rt_sigprocmask", "rt_sigaction", "timerfd_settime", "waitid", "alarm",   "brk"};
 
 const std::map<std::string, std::string> likely_errors{{"openat", "EMFILE"},
                                                        {"socket", "EMFILE"},
@@ -80,20 +81,25 @@ std::string error_for(const std::string& call) {
     return known == likely_errors.end() ? "EPERM" : known->second;
 }
 
-/// The calls in strace's output, from the first that mentions `begin`.
-std::vector<Call> calls_in(const std::string& path, const std::string& begin) {
+/// The calls in strace's output, from the first that mentions `begin`. Not those that load a new
+/// program in place: nobody could do anything about them, and its proof has just made the same.
+std::vector<Call> calls_in(const std::string& path, std::string begin) {
     std::ifstream file(path);
     std::map<std::string, unsigned> counts;
     std::vector<Call> calls;
-    bool has_begun = begin.empty();
+    bool wanted = begin.empty();
     for (std::string line; std::getline(file, line);) {
         const std::string name = line.substr(0, line.find('('));
         if (name.empty() ||
             name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") != std::string::npos)
             continue;
         const unsigned occurrence = ++counts[name];
-        has_begun = has_begun || line.find(begin) != std::string::npos;
-        if (has_begun && !never_fail.contains(name)) calls.push_back({name, occurrence});
+        wanted = wanted || line.find(begin) != std::string::npos;
+        if (wanted && !never_fail.contains(name)) calls.push_back({name, occurrence});
+        if (name == "execveat") {
+            wanted = false;
+            begin = "F_GETFD";  // the first that the program itself asks
+        }
     }
     return calls;
 }
@@ -103,7 +109,9 @@ std::vector<Call> chosen_from(const std::vector<Call>& calls, std::size_t about)
     if (std::getenv("PREFORKD_ALL_FAULTS") != nullptr) return calls;
     const std::size_t step = calls.size() / about + 1;
     std::vector<Call> chosen;
-    for (std::size_t i = 0; i < calls.size(); i += step) chosen.push_back(calls[i]);
+    std::set<std::string> seen;
+    for (std::size_t i = 0; i < calls.size(); ++i)
+        if (seen.insert(calls[i].name).second || i % step == 0) chosen.push_back(calls[i]);
     return chosen;
 }
 
@@ -192,8 +200,9 @@ class Tracer {
     Execution execution_{};
 };
 
-void wait_for_ends(const std::vector<pid_t>& processes) {
-    for (const pid_t pid : processes) Process(pid).wait_for_end();
+/// To be made before they may end.
+std::vector<Process> processes_of(const std::vector<pid_t>& pids) {
+    return {pids.begin(), pids.end()};
 }
 
 /// A reload that must succeed: it ends every worker that there was.
@@ -231,6 +240,32 @@ void reload_with(const Call& call) {
     server.stop();
 }
 
+bool has_upgrade_verdict(Inbox& inbox) {
+    return holds(inbox.log_lines(), "upgrade ok") || holds(inbox.log_lines(), "upgrade refused") ||
+           holds(inbox.log_lines(), "upgraded, but") || holds(inbox.notes(), "; upgrade");
+}
+
+/// An upgrade with that fault.
+void upgrade_with(const Call& call) {
+    Subject subject;
+    Daemon server(subject.setup);
+    server.start();
+    {
+        auto options = injection(call);
+        options.insert(options.end(), {"-o", "/dev/null"});
+        const Tracer tracer(server.pid(), options);
+        server.send(SIGUSR2);
+        Inbox& inbox = server.inbox();
+        BOOST_REQUIRE_MESSAGE(
+            inbox.wait_until([&] { return has_upgrade_verdict(inbox); }, server.process().pidfd()),
+            "neither done nor refused");
+        BOOST_TEST(Client(subject.address).ask("hello") == "hello");
+    }
+    reload_for_real(server);
+    BOOST_TEST(Client(subject.address).ask("hello") == "hello");
+    server.stop();
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(faults, *precondition(needs_strace))
@@ -253,10 +288,10 @@ BOOST_AUTO_TEST_CASE(a_reload_with_any_fault_is_done_or_refused, *precondition(n
     server.start();
     {
         const Tracer tracer(server.pid(), {"-o", subject.trace});
-        const auto before = server.workers();
+        auto before = processes_of(server.workers());
         server.send(SIGHUP);
         server.wait_for_line({"reload ok"});
-        wait_for_ends(before);
+        for (Process& process : before) process.wait_for_end();
         server.wait_for_line({"worker exited"});
     }
     server.stop();
@@ -264,6 +299,61 @@ BOOST_AUTO_TEST_CASE(a_reload_with_any_fault_is_done_or_refused, *precondition(n
     BOOST_REQUIRE(calls.size() > 50u);
     for (const Call& call : chosen_from(calls, 20))
         BOOST_TEST_CONTEXT(call.name << " number " << call.occurrence) reload_with(call);
+}
+
+BOOST_AUTO_TEST_CASE(a_fork_that_fails_refuses_a_reload_with_its_reason_and_the_next_one_succeeds,
+                     *precondition(needs_root)) {
+    Subject subject;
+    Daemon server(subject.setup);
+    server.start();
+    const auto workers = server.workers();
+    {
+        const Tracer tracer(server.pid(),
+                            {"-e", "trace=clone,fork,clone3", "-e",
+                             "inject=clone,fork,clone3:error=EAGAIN:when=1", "-o", "/dev/null"});
+        server.send(SIGHUP);
+        server.wait_for_line({"reload refused", "Resource temporarily unavailable"});
+    }
+    BOOST_TEST(server.inbox().wait_until([&] { return server.workers() == workers; }));
+    reload_for_real(server);
+    server.stop();
+}
+
+BOOST_AUTO_TEST_CASE(a_fork_that_fails_in_a_respawn_is_tried_again, *precondition(needs_root)) {
+    Subject subject;
+    Daemon server(subject.setup);
+    server.start();
+    {
+        const Tracer tracer(server.pid(),
+                            {"-e", "trace=clone,fork,clone3", "-e",
+                             "inject=clone,fork,clone3:error=EAGAIN:when=1..3", "-o", "/dev/null"});
+        server.mark();
+        Process(server.worker("main/0")).send(SIGKILL);
+        server.wait_for_line({"can't start a worker process", "Resource temporarily unavailable"});
+        server.wait_for_line({"worker ready", "slot=main/0"});
+    }
+    BOOST_TEST(server.workers().size() == 2u);
+    BOOST_TEST(Client(subject.address).ask("hello") == "hello");
+    server.stop();
+}
+
+BOOST_AUTO_TEST_CASE(an_upgrade_with_any_fault_is_done_or_refused, *precondition(needs_root)) {
+    Subject subject;
+    Daemon server(subject.setup);
+    server.start();
+    {
+        const Tracer tracer(server.pid(), {"-o", subject.trace});
+        auto before = processes_of(server.workers());
+        server.send(SIGUSR2);
+        server.wait_for_line({"upgrade ok"});
+        for (Process& process : before) process.wait_for_end();
+        server.wait_for_line({"worker exited"});
+    }
+    server.stop();
+    const auto calls = calls_in(subject.trace, "");
+    BOOST_REQUIRE(calls.size() > 100u);
+    for (const Call& call : chosen_from(calls, 20))
+        BOOST_TEST_CONTEXT(call.name << " number " << call.occurrence) upgrade_with(call);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

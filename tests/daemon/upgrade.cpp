@@ -142,6 +142,28 @@ BOOST_AUTO_TEST_CASE(the_new_program_and_its_workers_get_no_privilege_more) {
     server.stop();
 }
 
+BOOST_AUTO_TEST_CASE(what_was_counted_is_counted_on_by_the_new_program) {
+    UpgradableDaemon server;
+    server.start();
+    const auto shown = [&](const std::string& text) {
+        const Outcome outcome = run_preforkctl(server.lock_file(), {"metrics"});
+        return holds_all(outcome.printed, {text}) ? text : outcome.printed;
+    };
+    {
+        Client client(server.address());
+        for (int i = 0; i < 3; ++i) BOOST_TEST(client.ask("count") == "ok");
+    }
+    const std::string requests = "preforkd_requests_total{listener=\"echo\",code=\"none\"} 3\n";
+    BOOST_TEST(shown(requests) == requests);
+    server.install({.version = "2.0"});
+    server.send(SIGUSR2);
+    server.wait_for_line({"upgrade ok"});
+    BOOST_TEST(shown(requests) == requests);
+    for (int workers = 0; workers < 2; ++workers) server.wait_for_line({"worker exited"});
+    BOOST_TEST(shown(requests) == requests);
+    server.stop();
+}
+
 BOOST_AUTO_TEST_CASE(the_service_manager_hears_of_it_as_of_a_reload) {
     UpgradableDaemon server;
     server.start();

@@ -80,6 +80,7 @@ BOOST_AUTO_TEST_CASE(what_is_written_is_read_back) {
     BOOST_TEST((read.deployment.logs.error_style == LogStyle::journal));
     BOOST_TEST(!read.deployment.logs.access.exists());
     BOOST_TEST(read.workers.at(0).channel.number == 28);
+    BOOST_TEST((read.workers.at(0).doom == ExitKind::hung));
 }
 
 BOOST_AUTO_TEST_CASE(every_descriptor_is_found_once) {
@@ -106,8 +107,10 @@ BOOST_AUTO_TEST_CASE(a_state_with_any_bit_turned_is_refused) {
 BOOST_AUTO_TEST_CASE(another_version_is_named_and_refused) {
     std::string bytes = encode(example_state());
     bytes[std::string_view("preforkd upgrade state\n").size()] = 9;
-    BOOST_TEST(refusal(bytes) ==
-               "the running program's state has version 9, and this program knows version 1");
+    BOOST_TEST(
+        refusal(bytes) ==
+        "the new program can't take over from the running one, whose state is of version 9, not 1; "
+        "restart the server for this upgrade");
     BOOST_TEST(refusal("#!/bin/sh\n") == "this is no state of a master");
 }
 

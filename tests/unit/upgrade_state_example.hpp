@@ -75,6 +75,8 @@ inline UpgradeState example_state() {
     worker.page = {30};
     worker.hang_timer = {31};
     worker.stopped = true;
+    worker.silenced = true;
+    worker.doom = ExitKind::hung;
     state.scoreboard = {1, "front", "listeners", "workers", 12};
     state.started_at = TimePoint(1ns);
     state.verdict = "reload ok";
