@@ -15,14 +15,14 @@
 
 // Killed at any moment, all of it or one worker, while clients write over real sockets and record
 // what was acknowledged: nothing of that is lost, torn, doubled or out of order, and nobody is
-// blocked after. BOARD_STORM_ROUNDS=200 makes more of it.
+// blocked after. BOARD_STORM_TREE=50, _WORKERS=200 and _CHANGES=50 make more of it.
 
 using namespace preforkd::testing;
 
 namespace {
 
-int rounds(int usual) {
-    const char* const wanted = std::getenv("BOARD_STORM_ROUNDS");
+int rounds(const char* variable, int usual) {
+    const char* const wanted = std::getenv(variable);
     return wanted == nullptr ? usual : std::atoi(wanted);
 }
 
@@ -170,6 +170,29 @@ struct Storm {
         take_what_is_left();
         for (const pid_t child : children_of(::getpid())) (void)Process(child).reap();
     }
+
+    /// The signal again and again, in the middle of what clients write.
+    void change_under_load(int signal, const std::string& verdict) {
+        server.start();
+        connect_all();
+        for (int round = 0; round < rounds("BOARD_STORM_CHANGES", 5); ++round) {
+            for (Recorder& recorder : recorders) recorder.send_batch(20);
+            server.send(signal);
+            for (bool goes_on = true; goes_on;) {
+                goes_on = false;
+                for (Recorder& recorder : recorders)
+                    if (recorder.take_answers(3)) {
+                        goes_on = true;
+                        recorder.send_batch(5);
+                    }
+            }
+            server.wait_for_line({verdict});
+            connect_all();
+        }
+        take_what_is_left();
+        verify();
+        server.stop();
+    }
 };
 
 }  // namespace
@@ -177,7 +200,7 @@ struct Storm {
 BOOST_FIXTURE_TEST_SUITE(board_storm, Storm)
 
 BOOST_AUTO_TEST_CASE(nothing_acknowledged_is_lost_when_everything_is_killed) {
-    for (int round = 0; round < rounds(5); ++round) {
+    for (int round = 0; round < rounds("BOARD_STORM_TREE", 5); ++round) {
         server.start();
         connect_all();
         write_some();
@@ -192,7 +215,7 @@ BOOST_AUTO_TEST_CASE(nothing_acknowledged_is_lost_when_everything_is_killed) {
 BOOST_AUTO_TEST_CASE(nothing_acknowledged_is_lost_when_workers_are_killed) {
     server.start();
     connect_all();
-    for (int round = 0; round < rounds(10); ++round) {
+    for (int round = 0; round < rounds("BOARD_STORM_WORKERS", 10); ++round) {
         write_some();
         const auto workers = server.workers();
         const pid_t victim = workers.at(random() % workers.size());
@@ -209,25 +232,11 @@ BOOST_AUTO_TEST_CASE(nothing_acknowledged_is_lost_when_workers_are_killed) {
 }
 
 BOOST_AUTO_TEST_CASE(a_reload_under_load_loses_nothing) {
-    server.start();
-    connect_all();
-    for (int round = 0; round < rounds(5); ++round) {
-        for (Recorder& recorder : recorders) recorder.send_batch(20);
-        server.send(SIGHUP);
-        for (bool goes_on = true; goes_on;) {
-            goes_on = false;
-            for (Recorder& recorder : recorders)
-                if (recorder.take_answers(3)) {
-                    goes_on = true;
-                    recorder.send_batch(5);
-                }
-        }
-        server.wait_for_line({"reload ok"});
-        connect_all();
-    }
-    take_what_is_left();
-    verify();
-    server.stop();
+    change_under_load(SIGHUP, "reload ok");
+}
+
+BOOST_AUTO_TEST_CASE(an_upgrade_under_load_loses_nothing) {
+    change_under_load(SIGUSR2, "upgrade ok");
 }
 
 BOOST_AUTO_TEST_SUITE_END()
