@@ -19,6 +19,9 @@ constexpr std::size_t max_batch = 8192;
 
 constexpr seconds quiet_time{10};
 
+// How long a batch waits to be as large as the last one: some of the time that a sync takes.
+constexpr std::chrono::microseconds longest_gathering{200};
+
 // The process's signals are the event loop's.
 class SignalsBlocked {
   public:
@@ -72,13 +75,13 @@ Writer::~Writer() {
 }
 
 void Writer::submit(std::shared_ptr<WriteJob> job) {
-    bool was_empty = false;
+    bool is_enough = false;
     {
         const std::lock_guard lock(mutex_);
-        was_empty = submitted_.empty();
         submitted_.push_back(std::move(job));
+        is_enough = submitted_.size() == 1 || submitted_.size() == expected_;
     }
-    if (was_empty) wake_writer_.notify_one();
+    if (is_enough) wake_writer_.notify_one();
 }
 
 void Writer::deliver() {
@@ -138,7 +141,15 @@ bool Writer::wait_for_work() {
             lock.lock();
         }
     }
+    gather(lock);
     return !submitted_.empty() || !taken_.empty();
+}
+
+// Clients that were answered together ask again together, one after the other: the first of them
+// alone would cost a sync, for which all the others would wait.
+void Writer::gather(std::unique_lock<std::mutex>& lock) {
+    wake_writer_.wait_for(lock, longest_gathering,
+                          [this] { return is_stopping_ || submitted_.size() >= expected_; });
 }
 
 // The turn comes first and the jobs are taken then, so that all that gathered while other workers
@@ -150,6 +161,7 @@ void Writer::write_batch() {
         taken_.insert(taken_.end(), std::make_move_iterator(submitted_.begin()),
                       std::make_move_iterator(submitted_.end()));
         submitted_.clear();
+        expected_ = taken_.size();
     }
     if (!transaction) return fail_all(transaction.error());
     std::vector<WriteRequest*> batch;

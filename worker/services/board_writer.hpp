@@ -77,6 +77,7 @@ class Writer {
 
     void run();
     [[nodiscard]] bool wait_for_work();
+    void gather(std::unique_lock<std::mutex>& lock);
     void take_turn();
     void write_batch();
     [[nodiscard]] error_code apply(Transaction& transaction, std::vector<WriteRequest*>& batch);
@@ -102,6 +103,7 @@ class Writer {
     std::mutex mutex_;
     std::condition_variable wake_writer_;
     Jobs submitted_;
+    std::size_t expected_ = 0;  ///< jobs, as many as the last batch had
     Jobs done_;
     error_code outcome_;  // of the newest attempt to write; the writing thread reads it unlocked
     error_code cause_;    // what the disk said, if it failed
