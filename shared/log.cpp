@@ -53,6 +53,7 @@ std::string prefix(LogStyle style, LogLevel level, const std::string& program) {
 // Of this process, whatever logs it has: what a full disk refused since the last line that could be
 // written, and whether the file ends within a line.
 std::atomic<std::uint64_t> lost_lines{0};
+std::atomic<std::uint64_t> all_lost_lines{0};
 std::atomic<bool> is_cut{false};
 
 /// One write: O_APPEND then keeps lines whole.
@@ -126,7 +127,13 @@ void Logger::log(LogLevel level, std::string_view event, Fields fields) const {
         if (style_ != LogStyle::syslog) loss += '\n';
         if (!write_line(descriptor_, std::move(loss))) lost_lines += lost;
     }
-    if (!write_line(descriptor_, std::move(line))) ++lost_lines;
+    if (write_line(descriptor_, std::move(line))) return;
+    ++lost_lines;
+    ++all_lost_lines;
+}
+
+std::uint64_t lost_log_lines() noexcept {
+    return all_lost_lines;
 }
 
 LogStyle style_of_stderr() {

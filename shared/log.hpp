@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cstdint>
 #include <initializer_list>
 #include <string>
 #include <string_view>
@@ -80,6 +81,9 @@ class Logger {
 /// `text` with everything that could end a line or a quoted value escaped; what stays is
 /// 0x20-0x7e and UTF-8 continuation and lead bytes. At most `limit` bytes of `text` are used.
 [[nodiscard]] std::string escape_for_log(std::string_view text, std::size_t limit = 2048);
+
+/// Lines of this process that could not be written so far, whatever log they were for.
+[[nodiscard]] std::uint64_t lost_log_lines() noexcept;
 
 /// The style that suits standard error: `journal` when systemd says that it is its journal.
 /// Source: systemd.exec(5), $JOURNAL_STREAM.

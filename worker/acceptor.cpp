@@ -28,9 +28,11 @@ bool arrives_with_input(const UniqueFd& socket) noexcept {
            defer_seconds > 0;
 }
 
-// Accepted sockets inherit it. A unix socket knows no such thing, and needs it not.
+// Accepted sockets inherit it. A unix socket knows no such thing, and needs it not. A little later
+// than the worker itself gives a peer up: it sends a reset, and the kernel then does not.
 void limit_unacknowledged(const UniqueFd& socket, seconds limit) noexcept {
-    const auto wait = static_cast<int>(milliseconds(limit).count());
+    if (limit == seconds(0)) return;
+    const auto wait = static_cast<int>(milliseconds(limit + seconds(3)).count());
     ::setsockopt(socket.get(), IPPROTO_TCP, TCP_USER_TIMEOUT, &wait, sizeof wait);
 }
 

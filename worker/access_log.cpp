@@ -38,7 +38,6 @@ void AccessLog::flush() {
     const std::size_t written = size < 0 ? 0 : static_cast<std::size_t>(size);
     const std::string_view lost = std::string_view(gathered_).substr(written);
     if (written > 0) is_cut_ = gathered_[written - 1] != '\n';
-    dropped_bytes_ += lost.size();
     if (lost.empty())
         report_losses();
     else
@@ -51,6 +50,7 @@ void AccessLog::lose(const std::string& why, std::uint64_t lines) {
     if (lost_lines_ == 0 && logger_ != nullptr)
         logger_->error("access log can't be written; lines are lost until it can", {{"why", why}});
     lost_lines_ += lines;
+    all_lost_lines_ += lines;
 }
 
 void AccessLog::report_losses() {

@@ -36,7 +36,8 @@ class AccessLog {
     /// Writes what is gathered. What a full disk refuses is dropped and counted: requests go on.
     void flush();
 
-    [[nodiscard]] std::uint64_t dropped_bytes() const noexcept { return dropped_bytes_; }
+    /// Lines that could not be written so far.
+    [[nodiscard]] std::uint64_t lost_lines() const noexcept { return all_lost_lines_; }
 
   private:
     void arm();
@@ -48,7 +49,7 @@ class AccessLog {
     std::string gathered_;
     boost::asio::steady_timer timer_;
     bool armed_ = false;
-    std::uint64_t dropped_bytes_ = 0;
+    std::uint64_t all_lost_lines_ = 0;
     std::uint64_t lost_lines_ = 0;  ///< since the last one that could be written
     bool is_cut_ = false;           ///< the file ends within a line
     const Logger* logger_ = nullptr;

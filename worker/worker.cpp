@@ -34,6 +34,13 @@
 namespace preforkd::worker {
 namespace {
 
+/// Up to a fifth earlier than the limits say, by chance: workers that began together would
+/// otherwise all be replaced together.
+double share_of_limits() {
+    std::random_device chance;
+    return std::uniform_real_distribution<double>(0.8, 1.0)(chance);
+}
+
 /// A worker from its hand-over to its end.
 class Worker {
   public:
@@ -79,6 +86,7 @@ class Worker {
     AccessLog access_log_;
     std::set<std::size_t> kept_;  ///< listeners that a drain doesn't concern
     OwnUsage usage_;
+    const double lifetime_share_ = share_of_limits();  ///< of max_requests and the like
     bool recycling_ = false;
     Sandbox sandbox_;
     bool draining_ = false;
@@ -257,24 +265,22 @@ void Worker::on_tick() {
     WorkerPage& page = engine_.page();
     page.memory.set(usage_.memory());
     page.cpu.set(OwnUsage::cpu());
-    if (config_.max_rss.value != 0 && page.memory.get() > config_.max_rss.value)
+    page.log_lines_dropped.set(lost_log_lines() + access_log_.lost_lines());
+    const double most = lifetime_share_ * static_cast<double>(config_.max_rss.value);
+    if (most > 0 && static_cast<double>(page.memory.get()) > most)
         ask_for_successor(fmt::format("it has {} bytes resident", page.memory.get()));
 }
 
-/// Up to a fifth earlier than the limits say, by chance: workers that began together would
-/// otherwise all be replaced together.
 void Worker::recycle_at_its_time() {
-    std::random_device chance;
-    const double share = std::uniform_real_distribution<double>(0.8, 1.0)(chance);
     if (config_.max_requests != 0) {
-        const auto limit = static_cast<std::uint64_t>(share * config_.max_requests);
+        const auto limit = static_cast<std::uint64_t>(lifetime_share_ * config_.max_requests);
         engine_.on_requests(std::max<std::uint64_t>(limit, 1), [this] {
             ask_for_successor(fmt::format("it has served {} requests", engine_.request_count()));
         });
     }
     if (config_.max_lifetime.count() != 0) {
         lifetime_.expires_after(
-            std::chrono::duration_cast<milliseconds>(config_.max_lifetime * share));
+            std::chrono::duration_cast<milliseconds>(config_.max_lifetime * lifetime_share_));
         lifetime_.async_wait([this](const error_code& error) {
             if (!error) ask_for_successor("its lifetime is over");
         });

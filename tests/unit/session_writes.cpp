@@ -275,7 +275,7 @@ BOOST_AUTO_TEST_CASE(the_kernel_gives_up_what_is_not_acknowledged_after_the_end)
     int limit = 0;
     socklen_t size = sizeof limit;
     ::getsockopt(fixture.listener, IPPROTO_TCP, TCP_USER_TIMEOUT, &limit, &size);
-    BOOST_TEST(limit == 30000);
+    BOOST_TEST(limit == 33000);
     limit = 1000;
     ::setsockopt(fixture.listener, IPPROTO_TCP, TCP_USER_TIMEOUT, &limit, size);
     const Peer peer = peer_behind(fixture, 1 << 20);

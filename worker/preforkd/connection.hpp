@@ -34,9 +34,11 @@ enum class End : std::uint8_t {
 /// A message of which something has been received is always waited for.
 enum class OnDrain : std::uint8_t {
     wait,   ///< goes on waiting: right in the middle of a message
-    grace,  ///< right between messages: a client that was idle gets `keepalive_grace` to send one
-            ///< more; one that was answered since the drain began has had it
-    idle,   ///< ends when nothing comes for `keepalive_grace`: right for streams without messages
+    grace,  ///< right between messages of a protocol that can say goodbye: a client that was idle
+            ///< gets `keepalive_grace` to send one more; one that was answered since the drain
+            ///< began has had it
+    idle,   ///< ends when nothing comes for `keepalive_grace`: right for streams without messages,
+            ///< and where a client can't be told, for one that goes on sending is served
     wake,   ///< ends at once
 };
 
@@ -267,13 +269,13 @@ class Connection {
     /// Up to and including `delimiter` (not empty, must outlive the wait), at most `limit` bytes
     /// with it, and receive_capacity at most.
     detail::ReadDelimited read_until(std::string_view delimiter, std::size_t limit,
-                                     OnDrain rule = OnDrain::grace) noexcept {
+                                     OnDrain rule = OnDrain::idle) noexcept {
         return {*this, delimiter, limit, rule};
     }
 
     /// The next line without its LF or CR LF; at most `limit` bytes with them.
     detail::ReadLine read_line(std::size_t limit = default_line_limit,
-                               OnDrain rule = OnDrain::grace) noexcept {
+                               OnDrain rule = OnDrain::idle) noexcept {
         return {*this, limit, rule};
     }
 
