@@ -69,7 +69,7 @@ void reset_signals() noexcept {
                                    signal == SIGSYS || signal == SIGXCPU;
         const bool is_default =
             means_a_fault || signal == SIGTERM || signal == SIGCHLD || signal == SIGCONT;
-        (void)::signal(signal, is_default ? SIG_DFL : SIG_IGN);  // KILL and STOP refuse
+        set_disposition(signal, is_default ? SIG_DFL : SIG_IGN);  // KILL and STOP refuse
     }
     sigset_t only_term;
     sigemptyset(&only_term);

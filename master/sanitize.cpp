@@ -18,6 +18,7 @@
 
 #include "shared/exit_code.hpp"
 #include "shared/result.hpp"
+#include "shared/syscalls.hpp"
 
 namespace preforkd::master {
 namespace {
@@ -98,7 +99,7 @@ void reset_dispositions() noexcept {
     for (int signal = 1; signal <= SIGRTMAX; ++signal) {
         const bool has_meaning = std::find(meaningful_signals.begin(), meaningful_signals.end(),
                                            signal) != meaningful_signals.end();
-        (void)::signal(signal, has_meaning ? SIG_DFL : SIG_IGN);  // KILL and STOP refuse
+        set_disposition(signal, has_meaning ? SIG_DFL : SIG_IGN);  // KILL and STOP refuse
     }
 }
 

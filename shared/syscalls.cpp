@@ -72,4 +72,15 @@ error_code close_on_exec_from(unsigned first) noexcept {
     return {};
 }
 
+void set_disposition(int signal, void (*disposition)(int)) noexcept {
+    // As the kernel has it; a machine without a restorer has the mask in its place, which is empty.
+    struct {
+        void (*handler)(int);
+        unsigned long flags = 0;
+        void (*restorer)() = nullptr;
+        std::uint64_t mask = 0;
+    } const action{disposition};
+    ::syscall(SYS_rt_sigaction, signal, &action, nullptr, sizeof action.mask);
+}
+
 }  // namespace preforkd

@@ -40,4 +40,9 @@ error_code write_all(int fd, std::string_view bytes) noexcept;
 /// Marks every descriptor from `first` up close-on-exec. Source: close_range(2).
 error_code close_on_exec_from(unsigned first) noexcept;
 
+/// Sets what a signal does, to SIG_DFL or SIG_IGN, for all of 1 to 64. signal(3) refuses the two
+/// that the C library keeps for itself (32 and 33), whose default would end a process that anyone
+/// sends them to. Source: rt_sigaction(2).
+void set_disposition(int signal, void (*disposition)(int)) noexcept;
+
 }  // namespace preforkd

@@ -24,7 +24,6 @@ const std::set<int> endings{SIGKILL, SIGSTOP, SIGTERM, SIGINT, SIGQUIT};
 std::vector<int> signals_without(const std::set<int>& more) {
     std::vector<int> signals;
     for (int signal = 1; signal <= 64; ++signal) {
-        if (signal == 32 || signal == 33) continue;  // the C library's own
         if (!of_faults.contains(signal) && !endings.contains(signal) && !more.contains(signal))
             signals.push_back(signal);
     }
