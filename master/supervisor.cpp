@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <csignal>
 #include <utility>
+#include <vector>
 
 #include "shared/exit_code.hpp"
 
@@ -10,7 +11,7 @@ namespace preforkd::master {
 
 namespace {
 
-constexpr milliseconds longest_respawn_delay{30'000};
+constexpr milliseconds longest_respawn_delay{8'000};
 
 bool holds_slot(WorkerState state) noexcept {
     return state <= WorkerState::serving;
@@ -25,7 +26,7 @@ void stop_watching(Worker& worker) noexcept {
 }  // namespace
 
 milliseconds respawn_delay(unsigned failures) noexcept {
-    const unsigned doublings = std::min(failures - 1, 9U);  // 100 ms << 9 is beyond the longest
+    const unsigned doublings = std::min(failures - 1, 9U);  // beyond the longest
     return std::min(respawn_spacing * (1U << doublings), longest_respawn_delay);
 }
 
@@ -286,6 +287,19 @@ void Supervisor::rest(Worker& worker, TimePoint until) {
     worker.deadline = until;
 }
 
+/// When nobody else is to be made again: with many slots it would otherwise be all of them at once.
+TimePoint Supervisor::free_for_retry(TimePoint wanted) const {
+    std::vector<TimePoint> taken;
+    for (const Worker& worker : workers_)
+        if (worker.state == WorkerState::resting && worker.deadline)
+            taken.push_back(*worker.deadline);
+    std::sort(taken.begin(), taken.end());
+    for (const TimePoint other : taken)
+        if (wanted > other - respawn_spacing && wanted < other + respawn_spacing)
+            wanted = other + respawn_spacing;
+    return wanted;
+}
+
 // At once, unless workers that are done right after READY would make a fork bomb of it.
 void Supervisor::respawn(Worker& worker) {
     const TimePoint earliest = worker.spawned_at + respawn_spacing;
@@ -309,7 +323,7 @@ void Supervisor::vacate(Worker& worker, Reason reason) {
     }
     if (was_ready) return respawn(worker);
     ++worker.failures;
-    rest(worker, now_ + respawn_delay(worker.failures));
+    rest(worker, free_for_retry(now_ + respawn_delay(worker.failures)));
 }
 
 void Supervisor::recycle_due_workers() {

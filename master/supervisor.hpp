@@ -172,6 +172,7 @@ class Supervisor {
     void add(SlotId slot, Generation generation);
     void spawn(Worker& worker);
     void rest(Worker& worker, TimePoint until);
+    [[nodiscard]] TimePoint free_for_retry(TimePoint wanted) const;
     void respawn(Worker& worker);
     void vacate(Worker& worker, Reason reason);
     void recycle_due_workers();
