@@ -97,10 +97,9 @@ WorkerIdentity identity_without_root(const Config& config) {
                fmt::format("only root can run the workers as '{}'; this is '{}'", config.user.value,
                            name),
                "start it as root, or remove 'user'", exit_no_privilege);
-    return {std::nullopt,
-            {fmt::format("not root: workers keep user '{}', ports below 1024 are out of reach, "
-                         "and capabilities can't be bounded",
-                         name)}};
+    return {
+        std::nullopt,
+        {fmt::format("not started as root: the workers run as '{}', as the master does", name)}};
 }
 
 }  // namespace

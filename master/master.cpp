@@ -213,11 +213,11 @@ void Master::report_forbidden_call(Pid pid, std::string_view slot) {
 }
 
 /// Nothing more is read from it: whatever it sends is not for us, and may be much.
-void Master::on_misbehaviour(WorkerProcess& worker) {
+void Master::on_misbehaviour(WorkerProcess& worker, std::string_view what) {
     const Pid pid = worker.process.pid;
-    log_.error("worker sent an invalid message and is killed",
+    log_.error(fmt::format("worker sent {} and is killed", what),
                {{"slot", pools_.text(worker.slot)}, {"worker", pid.value}});
-    last_trouble_ = "it sent an invalid message";
+    last_trouble_ = fmt::format("it sent {}", what);
     loop_.forget(worker.process.channel);
     worker.silenced = true;
     handle(event::WorkerMisbehaved{pid});
@@ -234,7 +234,7 @@ void Master::on_message(Pid pid) {
             if (message.error().value() == EBADMSG) return on_misbehaviour(*worker);
             if (message.error().value() != EINTR) return;
         } else if (is_flooding(*worker)) {
-            return on_misbehaviour(*worker);
+            return on_misbehaviour(*worker, "too many messages");
         } else {
             on_message(*worker, *message);
         }
@@ -328,11 +328,10 @@ void Master::perform(const action::Spawn& spawn) {
     const Deployment& deployment = deployments_.at(spawn.generation);
     const std::string title = fmt::format("{}: worker {} gen {}", deployment.config.program,
                                           pools_.text(spawn.slot), spawn.generation.value);
-    last_trouble_.clear();
     if (const error_code error =
             provide_places(deployment, pools_.name_of(spawn.slot.pool), spawn.slot.index)) {
         last_trouble_ = "can't listen: " + error.message();
-        log_.error("can't make the listening sockets of a slot; will try again",
+        log_.error("can't open the listening sockets of a worker",
                    {{"slot", pools_.text(spawn.slot)}, {"why", error.message()}});
         return handle(event::SpawnFailed{spawn.slot, spawn.generation});
     }
@@ -349,7 +348,7 @@ void Master::perform(const action::Spawn& spawn) {
 
 void Master::spawn_failed(const action::Spawn& spawn, std::string why) {
     last_trouble_ = std::move(why);
-    log_.error("can't make a worker; will try again",
+    log_.error("can't start a worker process",
                {{"slot", pools_.text(spawn.slot)}, {"why", last_trouble_}});
     handle(event::SpawnFailed{spawn.slot, spawn.generation});
 }
@@ -368,8 +367,18 @@ void Master::enlist(SpawnedWorker process, const action::Spawn& spawn) {
     error_code error = hand_over(deployment, worker.process.channel, name);
     if (!error) error = hand_over_scoreboard(worker);
     if (!error) error = send_to_worker(worker.process.channel, MessageKind::start);
-    // EPIPE: it has died already, and SIGCHLD will tell.
-    if (error && error.value() != EPIPE) handle(event::WorkerMisbehaved{pid});
+    if (error) on_unreachable(worker, error);
+}
+
+/// EPIPE: it has died already, and SIGCHLD will tell.
+void Master::on_unreachable(const WorkerProcess& worker, error_code error) {
+    if (error.value() == EPIPE) return;
+    const Pid pid = worker.process.pid;
+    last_trouble_ = "it could not be sent what it needs: " + error.message();
+    log_.error(
+        "can't send a worker what it needs; it is killed",
+        {{"slot", pools_.text(worker.slot)}, {"worker", pid.value}, {"why", error.message()}});
+    handle(event::WorkerMisbehaved{pid});
 }
 
 void Master::perform(const action::Drain& drain) {
@@ -378,8 +387,7 @@ void Master::perform(const action::Drain& drain) {
     log_.info("worker drains", {{"slot", pools_.text(worker->slot)},
                                 {"worker", drain.pid.value},
                                 {"generation", worker->generation.value}});
-    const error_code error = listening_.drain(*worker);
-    if (error && error.value() != EPIPE) handle(event::WorkerMisbehaved{drain.pid});
+    if (const error_code error = listening_.drain(*worker)) on_unreachable(*worker, error);
 }
 
 void Master::perform(const action::Kill& kill) {

@@ -47,7 +47,7 @@ Problem regular_file_problem(const UniqueFd& file, bool is_data, uid_t owner) {
     if (status.st_nlink != 1) return {"has more than one name (hard links)", "remove the others"};
     if (status.st_uid != owner)
         return {fmt::format("belongs to uid {}, not to the workers' uid {}", status.st_uid, owner),
-                "chown it, or remove it"};
+                fmt::format("chown {} it", owner)};
     return {};
 }
 

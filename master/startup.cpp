@@ -43,13 +43,18 @@ bool stays_in_foreground(const LoadRequest& request, const Config& config) {
     return sole_service(request.program, request.services) != nullptr;
 }
 
+std::string what_was_read(const LoadRequest& request) {
+    const std::string file = config_file_of(request).string();
+    return file.empty() ? "command line" : file;
+}
+
 int check(const LoadRequest& request) {
     const Config config = test_configuration(request);
     if (request.command_line.action == CommandLine::Action::check_and_render)
         fmt::print("{}", render_effective(config, request.services));
     else if (!request.command_line.quiet)
-        fmt::print(stderr, "{}: {} ok: {} listeners\n", request.program,
-                   config_file_of(request).string(), config.listeners.size());
+        fmt::print(stderr, "{}: {} ok: {}\n", request.program, what_was_read(request),
+                   summary(config));
     return exit_ok;
 }
 

@@ -11,13 +11,13 @@ std::string_view to_string(Reason reason) noexcept {
         case Reason::worker_failed:
             return "it could not start";
         case Reason::worker_exited:
-            return "it died before its generation was in service";
+            return "it ended before all the others were ready";
         case Reason::misbehaved:
             return "it sent an invalid message";
         case Reason::ready_timeout:
-            return "it did not say READY in time";
+            return "it was not ready within ready_timeout";
         case Reason::drain_timeout:
-            return "it did not finish draining in time";
+            return "its clients had not finished within drain_timeout";
         case Reason::hung:
             return "it hung";
         case Reason::unwanted:

@@ -17,7 +17,7 @@ using std::filesystem::path;
 std::string what_to_do_about(int error) {
     switch (error) {
         case ENOENT:
-            return "create it, name another with -c FILE, or start: SERVICE ADDRESS";
+            return "create it, or name another with -c FILE";
         case EACCES:
             return "let this user read it and enter its folders, or start as another";
         case ELOOP:

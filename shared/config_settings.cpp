@@ -33,10 +33,13 @@ std::optional<std::string> checked_value(const Section& section, const Entry& en
 
 Fault missing_key(const Section& section, const KeySpec& key) {
     const bool in_file = section.origin.line > 0;
+    const std::string& value = key.example.empty() ? key.expected : key.example;
     return {section.origin, in_file ? section.title() : std::string(),
             fmt::format("the key '{}' is missing", key.name),
-            fmt::format("add a line such as: {} = {}", key.name,
-                        key.example.empty() ? key.expected : key.example)};
+            in_file ? fmt::format("add a line such as: {} = {}", key.name, value)
+            : section.origin.file.starts_with("-o ")
+                ? fmt::format("add: -o {}.{}={}", section.title(), key.name, value)
+                : fmt::format("add to the command: {}={}", key.name, value)};
 }
 
 void set_default(Setting& setting, const KeySpec& key, const Section& section, const Bases& bases,
@@ -128,8 +131,11 @@ void report_unknown_global_keys(const Section& section, const std::vector<Servic
     for (const Entry& entry : section.entries) {
         if (find_key(global_keys(), entry.key)) continue;
         if (find_key(listener_keys(), entry.key) || owner_of(entry.key, services))
-            faults.push_back(unknown_key(section, entry, {},
-                                         "it is a listener's: move it below a [listen.NAME]"));
+            faults.push_back(unknown_key(
+                section, entry, {},
+                entry.from_command_line
+                    ? fmt::format("it is a listener's: write -o listen.NAME.{}=VALUE", entry.key)
+                    : "it is a listener's: move it below a [listen.NAME]"));
         else
             faults.push_back(
                 unknown_key(section, entry, did_you_mean(entry.key, names_of(global_keys())), {}));
@@ -144,7 +150,9 @@ void report_unknown_listener_keys(const Section& section, const ServiceSpec& ser
         if (std::ranges::count(known, entry.key) > 0) continue;
         std::string suggestion, hint;
         if (find_key(global_keys(), entry.key))
-            hint = "it is for the whole server: move it above the first [listen.NAME]";
+            hint = entry.from_command_line
+                       ? fmt::format("it is for the whole server: write -o {}=VALUE", entry.key)
+                       : "it is for the whole server: move it above the first [listen.NAME]";
         else if (const ServiceSpec* owner = owner_of(entry.key, services))
             hint = fmt::format("it is a key of the service '{}', and this is '{}'", owner->name,
                                service.name);

@@ -85,9 +85,11 @@ int tell(const Verdict& verdict) {
                           verdict.generation));
         return exit_ok;
     }
-    throw StartupError(exit_failure,
-                       fmt::format("{}\n    generation {} keeps serving, nothing changed",
-                                   verdict.text.view(), verdict.generation));
+    const bool is_half = verdict.text.view().starts_with("upgraded");
+    throw StartupError(
+        exit_failure,
+        fmt::format("{}\n    generation {} keeps serving, {}", verdict.text.view(),
+                    verdict.generation, is_half ? "under the new program" : "nothing changed"));
 }
 
 int await_verdict(RunningServer& server, const MasterFront& before, const char* what) {
@@ -102,8 +104,8 @@ int await_verdict(RunningServer& server, const MasterFront& before, const char* 
                                                          "    start it again when it has ended",
                                                          what));
     }
-    throw StartupError(exit_failure, fmt::format("no verdict on the {} after {} s\n"
-                                                 "    preforkctl status shows what it waits for",
+    throw StartupError(exit_failure, fmt::format("the {} has not ended after {} s, and goes on\n"
+                                                 "    preforkctl status shows how it ended",
                                                  what, longest_wait.count()));
 }
 

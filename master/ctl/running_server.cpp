@@ -37,7 +37,8 @@ bool is_memory_named(const std::string& link, const char* name) {
 NoServer not_running(const std::filesystem::path& lock_file) {
     return {exit_not_running, status_stopped,
             fmt::format("not running: there is no lock file '{}'\n"
-                        "    -p LOCKFILE names another one",
+                        "    root's server has /run/preforkd/preforkd.pid, bbserve "
+                        "/run/bbserve/bbserve.pid: -p LOCKFILE",
                         lock_file.string())};
 }
 
@@ -50,9 +51,9 @@ NoServer not_permitted(Pid pid) {
 
 NoServer another_version(Pid pid) {
     return {exit_failure, status_unknown,
-            fmt::format("pid {} has no scoreboard that this preforkctl {} can read\n"
-                        "    another version runs: use its preforkctl, or restart the server",
-                        pid.value, PREFORKD_VERSION)};
+            fmt::format("pid {} holds the lock, but this preforkctl {} can't read its state\n"
+                        "    it is another version, or another program; to stop it: kill -TERM {}",
+                        pid.value, PREFORKD_VERSION, pid.value)};
 }
 
 NoServer has_ended(Pid pid) {
@@ -178,11 +179,10 @@ Snapshot RunningServer::read() {
     auto snapshot = reader_->read();
     if (wait_for_end(milliseconds(0))) throw has_ended(pid_);
     if (!snapshot)
-        throw NoServer(
-            exit_failure, status_unknown,
-            fmt::format("pid {} was stopped in the middle of a change, so its scoreboard "
-                        "can't be read\n    is it being debugged? kill -CONT {}",
-                        pid_.value, pid_.value));
+        throw NoServer(exit_failure, status_unknown,
+                       fmt::format("pid {} was stopped in the middle of a change, so its state "
+                                   "can't be read\n    is it being debugged? kill -CONT {}",
+                                   pid_.value, pid_.value));
     add_what_proc_knows(*snapshot);
     return std::move(*snapshot);
 }

@@ -99,6 +99,21 @@ std::string listener_table(const Readings& readings) {
     return table.render();
 }
 
+/// What services count themselves; empty when none does.
+std::string own_table(const Readings& readings) {
+    Table table("llr", {"LISTENER", "COUNTED", "VALUE"});
+    bool is_empty = true;
+    for (const ListenerEntry& listener : readings.now.listeners)
+        for (std::size_t i = 0; i < listener.metrics.size(); ++i) {
+            if (listener.metrics[i].kind == MetricEntry::Kind::none) continue;
+            is_empty = false;
+            table.add({std::string(listener.name.view()),
+                       std::string(listener.metrics[i].name.view()),
+                       fmt::to_string(listener.totals.metrics[i])});
+        }
+    return is_empty ? "" : table.render() + "\n";
+}
+
 /// What keeps a worker that is told to go, and until when it may stay.
 std::string what_keeps(const WorkerView& worker, TimePoint now) {
     if (worker.entry.state != PageState::draining) return {};
@@ -150,8 +165,8 @@ std::string exits_line(const MasterFront& front) {
 }  // namespace
 
 std::string status_text(const Readings& readings) {
-    return head_line(readings) + "\n" + listener_table(readings) + "\n" + worker_table(readings) +
-           "\n" + exits_line(readings.now.front);
+    return head_line(readings) + "\n" + listener_table(readings) + "\n" + own_table(readings) +
+           worker_table(readings) + "\n" + exits_line(readings.now.front);
 }
 
 std::string duration_text(seconds duration) {

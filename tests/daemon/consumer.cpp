@@ -3,12 +3,14 @@
 #include <boost/test/unit_test.hpp>
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
 
 #include "client.hpp"
 #include "daemon.hpp"
 #include "deadline.hpp"
 #include "program.hpp"
 #include "shared/unique_fd.hpp"
+#include "variant.hpp"
 
 // Programs of tests/consumer, which were built outside this tree against an installed copy of the
 // library: each is a whole daemon. PREFORKD_CONSUMERS names their folder; see tests/consumer.cmake.
@@ -97,6 +99,28 @@ std::string receive_some(const UniqueFd& socket) {
 
 BOOST_AUTO_TEST_SUITE(consumer, *precondition(needs_programs))
 
+BOOST_AUTO_TEST_CASE(
+    a_program_is_served_without_a_file_and_upgraded_and_controlled_as_preforkd_is) {
+    const ProgramFolder place;
+    std::filesystem::copy_file(folder_of_programs() + "/hellod", place.program);
+    Daemon server(executing(setup_of("hellod", listener("hello", "hello")), place.program));
+    server.start();
+    BOOST_TEST(Client(server.address("hello")).ask("you") == "hello, you");
+    std::filesystem::copy_file(folder_of_programs() + "/hellod", place.program + ".next");
+    std::filesystem::rename(place.program + ".next", place.program);
+    const auto control = [&](const std::vector<std::string>& order) {
+        const Outcome outcome = run_preforkctl(server.lock_file(), order);
+        BOOST_TEST(outcome.exit == exited(0), outcome.printed);
+        return outcome.printed;
+    };
+    BOOST_TEST(holds_all(control({"upgrade", "--wait"}), {"upgrade ok: generation 2"}));
+    BOOST_TEST(holds_all(control({"reload", "--wait"}), {"reload ok: generation 3"}));
+    BOOST_TEST(holds_all(control({"status"}), {"hellod ", "generation 3", "hello "}));
+    BOOST_TEST(Client(server.address("hello")).ask("again") == "hello, again");
+    BOOST_TEST(holds_all(control({"stop"}), {"has stopped"}));
+    BOOST_TEST(server.outcome().exit == exited(0));
+}
+
 BOOST_AUTO_TEST_CASE(ten_lines_are_a_whole_daemon) {
     Consumer server("hellod", listener("hello", "hello"));
     server.launch();
@@ -181,6 +205,8 @@ BOOST_AUTO_TEST_CASE(a_services_own_numbers_survive_its_workers) {
     BOOST_TEST(holds_all(metrics(), {"# TYPE preforkd_keyvalue_sets_total counter\n",
                                      "preforkd_keyvalue_sets_total{listener=\"kv\"} 3\n",
                                      "# TYPE preforkd_keyvalue_bytes gauge\n"}));
+    BOOST_TEST(holds_all(run_preforkctl(kv.server.lock_file(), {"status"}).printed,
+                         {"COUNTED", "kv", "sets", "bytes"}));
     const auto old = kv.server.workers();
     kv.server.send(SIGHUP);
     kv.server.wait_for_line({"reload ok"});

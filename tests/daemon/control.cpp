@@ -10,7 +10,9 @@
 
 #include "client.hpp"
 #include "daemon.hpp"
+#include "gate.hpp"
 #include "needs_root.hpp"
+#include "variant.hpp"
 
 // preforkctl against real servers.
 
@@ -141,11 +143,44 @@ BOOST_AUTO_TEST_CASE(workers_come_and_go_and_logs_are_reopened) {
     server.stop();
 }
 
+BOOST_AUTO_TEST_CASE(an_upgrade_is_waited_for_and_shown) {
+    UpgradableDaemon server;
+    server.start();
+    server.install({.version = "2.0"});
+    check_says(preforkctl(server, {"upgrade", "--wait"}), 0, {"upgrade ok: generation 2 serves"});
+    check_says(preforkctl(server, {"status"}), 0, {" 2.0 ", "last upgrade: ok"});
+    server.install({.version = "3.0", .when_proving = "exit 3"});
+    check_says(
+        preforkctl(server, {"upgrade", "--wait"}), 1,
+        {"upgrade refused: ", "exit status 3", "generation 2 keeps serving, nothing changed"});
+    check_says(preforkctl(server, {"status"}), 0, {" 2.0 ", "last upgrade: refused"});
+    server.stop();
+}
+
+BOOST_AUTO_TEST_CASE(an_upgrade_whose_workers_cannot_start_is_told_as_what_it_is) {
+    Gate gate;
+    UpgradableDaemon server(UpgradableDaemon::with_keys("workers = 1\n"));
+    server.start();
+    server.configure(listener("echo", "probe", "gate = " + gate.name() + "\n"));
+    server.install({.version = "2.0"});
+    Command command;
+    command.program = PREFORKD_CONTROL;
+    command.arguments = {"preforkctl", "-p", server.lock_file(), "upgrade", "--wait"};
+    command.environment = sanitizer_options();
+    Execution waiting = execute(command);
+    gate.next().fail("the moon is full");
+    check_says(finish(std::move(waiting)), 1,
+               {"upgraded: 1.0 to 2.0", "the moon is full",
+                "generation 1 keeps serving, under the new program"});
+    server.stop();
+}
+
 BOOST_AUTO_TEST_CASE(nobody_there_is_told_as_lsb_has_it) {
     const TempFolder folder;
     const std::string lock = folder / "lock";
-    check_says(run_preforkctl(lock, {"status"}), 3,
-               {"preforkctl: not running: there is no lock file '" + lock, "\n    -p LOCKFILE"});
+    check_says(
+        run_preforkctl(lock, {"status"}), 3,
+        {"preforkctl: not running: there is no lock file '" + lock, "\n    root's server has"});
     check_says(run_preforkctl(lock, {"reload"}), 7, {"not running"});
     std::ofstream(lock) << "1\n";
     check_says(run_preforkctl(lock, {"status"}), 1, {"nobody holds the lock file", "a crash left"});
@@ -163,8 +198,8 @@ BOOST_AUTO_TEST_CASE(a_holder_without_a_readable_scoreboard_is_another_version) 
     BOOST_REQUIRE(::flock(held.get(), LOCK_EX | LOCK_NB) == 0);
     const std::string pid = "pid " + std::to_string(::getpid());
     check_says(run_preforkctl(lock, {"reload"}), 1,
-               {pid + " has no scoreboard", "another version runs"});
-    check_says(run_preforkctl(lock, {"status"}), 4, {pid + " has no scoreboard"});
+               {pid + " holds the lock, but this preforkctl", "it is another version"});
+    check_says(run_preforkctl(lock, {"status"}), 4, {pid + " holds the lock, but this preforkctl"});
 }
 
 BOOST_AUTO_TEST_CASE(another_users_server_is_not_ours_to_control, *precondition(needs_root)) {

@@ -104,6 +104,25 @@ BOOST_AUTO_TEST_CASE(a_stopped_worker_is_known_at_once_and_may_recover) {
     server.stop();
 }
 
+BOOST_AUTO_TEST_CASE(new_clients_go_to_others_while_a_worker_hangs_and_to_it_again_after) {
+    Daemon server(probe("workers = 2\nhang_timeout = 1h\n"));
+    server.start();
+    const Process stopped(server.worker("main/0"));
+    const std::string other = std::to_string(server.worker("main/1"));
+    server.mark();
+    stopped.send(SIGSTOP);
+    server.wait_for_line({"worker hangs", worker_is(stopped.pid())});
+    for (int i = 0; i < 40; ++i) BOOST_TEST(Client(server.address()).ask("pid") == other);
+    stopped.send(SIGCONT);
+    server.wait_for_line({"worker has recovered", worker_is(stopped.pid())});
+    const std::string its_own = std::to_string(stopped.pid());
+    bool has_its_share = false;
+    for (int i = 0; i < 100 && !has_its_share; ++i)
+        has_its_share = Client(server.address()).ask("pid") == its_own;
+    BOOST_TEST(has_its_share);
+    server.stop();
+}
+
 BOOST_AUTO_TEST_CASE(a_stopped_worker_that_stays_so_is_killed) {
     Daemon server(probe("workers = 1\nhang_timeout = 3s\n"));
     server.start();

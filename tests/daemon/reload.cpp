@@ -171,7 +171,7 @@ BOOST_AUTO_TEST_CASE(a_new_worker_that_hangs_changes_nothing) {
     gated.server.configure("workers = 1\nready_timeout = 1s\n", gate_section(gated.gate));
     gated.server.send(SIGHUP);
     const Visitor newcomer = gated.gate.next();
-    check_refused(gated.server, workers, {"main/0", "did not say READY in time"});
+    check_refused(gated.server, workers, {"main/0", "was not ready within ready_timeout"});
     newcomer.process().wait_for_end();
     gated.server.stop();
 }

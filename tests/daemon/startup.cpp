@@ -176,7 +176,7 @@ BOOST_AUTO_TEST_CASE(a_worker_that_does_not_get_ready_in_time_fails_the_start) {
         {.keys = "workers = 1\nready_timeout = 1s\n", .sections = gated(gate), .probe = true});
     server.begin_launch();
     const Visitor worker = gate.next();
-    check_refused(server, 1, {"worker main/0 can't start", "did not say READY in time"});
+    check_refused(server, 1, {"worker main/0 can't start", "was not ready within ready_timeout"});
 }
 
 BOOST_AUTO_TEST_CASE(one_bad_worker_takes_the_good_ones_with_it) {

@@ -105,7 +105,7 @@ BOOST_AUTO_TEST_CASE(a_worker_that_hangs_in_its_drain_is_killed) {
     Process(worker).send(SIGSTOP);
     server.send(SIGTERM);
     server.wait_for_line({"worker is killed", "worker=" + std::to_string(worker),
-                          "did not finish draining in time"});
+                          "had not finished within drain_timeout"});
     BOOST_TEST(server.outcome().exit == exited(0));
     server.check_nothing_left();
 }

@@ -273,7 +273,7 @@ BOOST_AUTO_TEST_CASE(the_command_lines_faults_name_the_option) {
          {"-o", "a.root=/"}},
         {web,
          "-o listen.b.service: the key 'address' is missing\n"
-         "    add a line such as: address = *:80\n",
+         "    add: -o listen.b.address=*:80\n",
          {"-o", "listen.b.service=echo"}},
         {web,
          "-o listen.a.title: 'a#b' holds a '#', which begins a comment\n"
@@ -331,13 +331,13 @@ BOOST_AUTO_TEST_CASE(faults_of_service_and_address_name_the_command_line) {
         "command line: address: '80' has no port\n"
         "    write it as in *:80, 127.0.0.1:80, [::]:80, localhost:80 or unix:/run/web.sock\n"
         "command line: the key 'root' is missing\n"
-        "    add a line such as: root = /srv/www\n"
+        "    add to the command: root=/srv/www\n"
         "command line: idle_timeout: '5' has no unit; "
         "expected 1s to 1h (units: ms, s, m, h)\n"
         "command line: unknown key 'rot'; did you mean 'root'?\n");
     BOOST_TEST(faults({"web", ":80"}) ==
                "command line: the key 'root' is missing\n"
-               "    add a line such as: root = /srv/www\n");
+               "    add to the command: root=/srv/www\n");
 }
 
 BOOST_AUTO_TEST_CASE(a_program_must_have_a_name_that_can_name_folders) {

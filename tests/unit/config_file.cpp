@@ -70,7 +70,7 @@ BOOST_AUTO_TEST_CASE(what_is_no_file_is_refused_without_waiting) {
     BOOST_TEST(fault_of(path + "/none") ==
                path +
                    "/none: cannot read it: No such file or directory\n"
-                   "    create it, name another with -c FILE, or start: SERVICE ADDRESS\n");
+                   "    create it, or name another with -c FILE\n");
 }
 
 BOOST_AUTO_TEST_CASE(a_file_we_may_not_read_is_a_clear_fault, *unit_test::precondition(as_a_user)) {

@@ -119,7 +119,7 @@ BOOST_AUTO_TEST_CASE(a_worker_due_during_a_reload_is_recycled_after_it_if_it_is_
     Driver driver = reloading_with(pool_of(1), {100}, {101});
     BOOST_TEST(driver.tell(RecycleDue{Pid{100}}) == "");
     BOOST_TEST(driver.exited({101}) ==
-               "abandon 2 (0/0 it died before its generation was in service), spawn 0/0 gen 1");
+               "abandon 2 (0/0 it ended before all the others were ready), spawn 0/0 gen 1");
 
     Driver committed = reloading_with(pool_of(1), {100}, {101});
     committed.tell(RecycleDue{Pid{100}});

@@ -102,7 +102,7 @@ BOOST_AUTO_TEST_CASE(a_hup_during_a_reload_that_fails_tries_again) {
     Driver driver = reloading_with(pool_of(1), {100}, {101});
     driver.tell(HupReceived{});
     BOOST_TEST(driver.exited({101}) ==
-               "abandon 2 (0/0 it died before its generation was in service), load 3");
+               "abandon 2 (0/0 it ended before all the others were ready), load 3");
 }
 
 BOOST_AUTO_TEST_CASE(a_hup_during_the_start_is_served_after_it) {
@@ -135,7 +135,7 @@ BOOST_AUTO_TEST_CASE(an_abandoned_generation_keeps_its_number) {
 BOOST_AUTO_TEST_CASE(a_new_worker_that_fails_cancels_the_reload_and_the_old_never_notice) {
     const std::string others = ", kill -9 103 (it is no longer wanted), drain 102";
     const std::vector<std::pair<Event, std::string>> failures{
-        {WorkerExited{Pid{104}}, "abandon 2 (0/2 it died before its generation was in service)"},
+        {WorkerExited{Pid{104}}, "abandon 2 (0/2 it ended before all the others were ready)"},
         {WorkerFailed{Pid{104}},
          "kill -9 104 (it could not start), abandon 2 (0/2 it could not start)"},
         {WorkerMisbehaved{Pid{104}},
@@ -159,15 +159,15 @@ BOOST_AUTO_TEST_CASE(a_new_worker_that_dies_after_ready_cancels_the_reload_too) 
     Driver driver = reloading_with(pool_of(2), {100, 101}, {102, 103});
     driver.ready({102});
     BOOST_TEST(driver.exited({102}) ==
-               "abandon 2 (0/0 it died before its generation was in service), "
+               "abandon 2 (0/0 it ended before all the others were ready), "
                "kill -9 103 (it is no longer wanted)");
 }
 
 BOOST_AUTO_TEST_CASE(new_workers_that_are_not_ready_in_time_cancel_the_reload_once) {
     Driver driver = reloading_with(pool_of(2), {100, 101}, {102, 103});
     BOOST_TEST(driver.after(10s, TimePassed{}) ==
-               "kill -9 102 (it did not say READY in time), "
-               "abandon 2 (0/0 it did not say READY in time), "
+               "kill -9 102 (it was not ready within ready_timeout), "
+               "abandon 2 (0/0 it was not ready within ready_timeout), "
                "kill -9 103 (it is no longer wanted)");
 }
 
@@ -191,7 +191,7 @@ BOOST_AUTO_TEST_CASE(
     driver.ready({102});
     driver.exited({103});
     BOOST_TEST(driver.after(33s, TimePassed{}) ==
-               "kill -9 102 (it did not finish draining in time)");
+               "kill -9 102 (its clients had not finished within drain_timeout)");
 }
 
 BOOST_AUTO_TEST_CASE(an_old_worker_that_dies_during_a_reload_is_respawned_in_its_own_generation) {

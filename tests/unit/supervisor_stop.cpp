@@ -14,7 +14,7 @@ BOOST_AUTO_TEST_CASE(a_draining_worker_is_killed_when_it_is_late_by_the_margin) 
     BOOST_TEST(driver.wait() == 33'000);
     BOOST_TEST(driver.after(32'999ms, TimePassed{}) == "");
     BOOST_TEST(driver.after(1ms, TimePassed{}) ==
-               "kill -9 101 (it did not finish draining in time)");
+               "kill -9 101 (its clients had not finished within drain_timeout)");
     BOOST_TEST(driver.wait() == -1);
     BOOST_TEST(driver.exited({101}) == "");
     BOOST_TEST(driver.worker(101) == "");
@@ -81,7 +81,7 @@ BOOST_AUTO_TEST_CASE(a_stopping_master_kills_who_drains_too_long) {
     Driver driver = running_with(pool_of(1), {100});
     driver.tell(TermReceived{});
     BOOST_TEST(driver.after(33s, TimePassed{}) ==
-               "kill -9 100 (it did not finish draining in time)");
+               "kill -9 100 (its clients had not finished within drain_timeout)");
     BOOST_TEST(driver.exited({100}) == "exit 0");
 }
 
@@ -91,7 +91,7 @@ BOOST_AUTO_TEST_CASE(a_stopping_master_neither_reloads_nor_respawns) {
     BOOST_TEST(driver.tell(HupReceived{}) == "");
     BOOST_TEST(driver.exited({100}) == "");
     BOOST_TEST(driver.after(1h, TimePassed{}) ==
-               "kill -9 101 (it did not finish draining in time)");
+               "kill -9 101 (its clients had not finished within drain_timeout)");
 }
 
 namespace {
