@@ -96,6 +96,7 @@ class Master {
     // How workers are: master_health.cpp.
     void watch_over(WorkerProcess& worker);
     void watch_hang_timer(WorkerProcess& worker);
+    void tell_unwatched(const WorkerProcess& worker, const std::string& why);
     void go_on_watching(WorkerProcess& worker);
     void on_stale(Pid pid, const char* how);
     void on_stopped_or_continued();

@@ -1,7 +1,9 @@
 #include <poll.h>
 #include <sys/timerfd.h>
+#include <system_error>
 
 #include <algorithm>
+#include <system_error>
 
 #include "master/master.hpp"
 #include "master/processes.hpp"
@@ -51,12 +53,9 @@ void Master::watch_over(WorkerProcess& worker) {
 
     if (auto page = scoreboard_.make_page(sections.size())) worker.page = std::move(*page);
     worker.hang_timer.reset(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
-    watch_hang_timer(worker);
     if (!worker.page.memory.is_open() || !worker.hang_timer.is_open())
-        log_.error("worker is not watched: no descriptor or memory for its page or its timer",
-                   {{"slot", pools_.text(worker.slot)},
-                    {"worker", pid.value},
-                    {"why", last_error().message()}});
+        tell_unwatched(worker, last_error().message());
+    watch_hang_timer(worker);
     WorkerEntry entry;
     entry.pid = pid.value;
     entry.generation = worker.generation.value;
@@ -66,9 +65,21 @@ void Master::watch_over(WorkerProcess& worker) {
 }
 
 void Master::watch_hang_timer(WorkerProcess& worker) {
-    if (worker.hang_timer.is_open())
+    if (!worker.hang_timer.is_open()) return;
+    try {
         loop_.watch_once(worker.hang_timer,
                          [this, pid = worker.process.pid] { on_stale(pid, "no turn for 2s"); });
+    } catch (const std::system_error& error) {  // the limit on watches, or memory
+        worker.hang_timer.reset();
+        tell_unwatched(worker, error.code().message());
+    }
+}
+
+void Master::tell_unwatched(const WorkerProcess& worker, const std::string& why) {
+    log_.error(
+        "worker can't be watched: nobody will notice if it hangs, and what it does may not be "
+        "counted; raise LimitNOFILE or fs.epoll.max_user_watches",
+        {{"slot", pools_.text(worker.slot)}, {"worker", worker.process.pid.value}, {"why", why}});
 }
 
 /// After an exec: the same page and the same switch, of which the supervisor knows already.

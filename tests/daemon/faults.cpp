@@ -81,6 +81,12 @@ std::string error_for(const std::string& call) {
     return known == likely_errors.end() ? "EPERM" : known->second;
 }
 
+/// Of fcntl(2), only what needs a descriptor or seals memory has errors.
+bool may_fail(const std::string& name, const std::string& line) {
+    const auto has = [&](const char* part) { return line.find(part) != std::string::npos; };
+    return name == "fcntl" ? has("F_DUPFD") || has("F_ADD_SEALS") : !never_fail.contains(name);
+}
+
 /// The calls in strace's output, from the first that mentions `begin`. Not those that load a new
 /// program in place: nobody could do anything about them, and its proof has just made the same.
 std::vector<Call> calls_in(const std::string& path, std::string begin) {
@@ -95,7 +101,7 @@ std::vector<Call> calls_in(const std::string& path, std::string begin) {
             continue;
         const unsigned occurrence = ++counts[name];
         wanted = wanted || line.find(begin) != std::string::npos;
-        if (wanted && !never_fail.contains(name)) calls.push_back({name, occurrence});
+        if (wanted && may_fail(name, line)) calls.push_back({name, occurrence});
         if (name == "execveat") {
             wanted = false;
             begin = "F_GETFD";  // the first that the program itself asks
@@ -106,6 +112,7 @@ std::vector<Call> calls_in(const std::string& path, std::string begin) {
 
 /// All of them, or some: the first call of each name, and every n-th of the others.
 std::vector<Call> chosen_from(const std::vector<Call>& calls, std::size_t about) {
+    BOOST_TEST_MESSAGE(calls.size() << " calls may fail");
     if (std::getenv("PREFORKD_ALL_FAULTS") != nullptr) return calls;
     const std::size_t step = calls.size() / about + 1;
     std::vector<Call> chosen;

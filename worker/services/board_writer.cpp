@@ -20,7 +20,7 @@ constexpr std::size_t max_batch = 8192;
 constexpr seconds quiet_time{10};
 
 // How long a batch waits to be as large as the last one: some of the time that a sync takes.
-constexpr std::chrono::microseconds longest_gathering{200};
+constexpr std::chrono::microseconds longest_gathering{500};
 
 // The process's signals are the event loop's.
 class SignalsBlocked {
