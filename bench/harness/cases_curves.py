@@ -38,7 +38,7 @@ def connections(bench, finding):
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 1000
     counts = [count for count in (10, 100, 1000, 5000, 10000, 19000) if count <= limit]
     some = bench.contenders("preforkd", "nginx", "floor")
-    sweep(bench, finding, {count: (f"{count:,}", some, ["-c", count, "-w", f"{max(0.2, count / 8000):.1f}s",
+    sweep(bench, finding, {count: (f"{count:,}", some, ["-c", count, "-w", f"{max(0.2, count / 4000):.1f}s",
                                                         "--timeout", "20s"], "/1k.html")
                            for count in counts}, "connections")
 

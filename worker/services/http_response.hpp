@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <map>
@@ -51,8 +52,7 @@ inline constexpr std::size_t start_capacity = 160;
 
 /// Copies `text` to `into` and returns what comes behind it.
 inline char* append(char* into, std::string_view text) noexcept {
-    std::memcpy(into, text.data(), text.size());
-    return into + text.size();
+    return std::copy(text.begin(), text.end(), into);  // memcpy(3) takes no null pointer
 }
 
 /// Writes status line, Server, Date and Connection; returns the end. Requires: `starts` was
