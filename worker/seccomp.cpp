@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cstddef>
+#include <initializer_list>
 #include <memory>
 #include <system_error>
 #include <utility>
@@ -116,7 +117,8 @@ class DescriptorGuard {
 
 void guard_descriptors(const SharedDescriptors& shared) {
     DescriptorGuard guard(shared.last);
-    for (const std::uint32_t call : {__NR_setsockopt, __NR_connect, __NR_shutdown})
+    using Calls = std::initializer_list<std::uint32_t>;
+    for (const std::uint32_t call : Calls{__NR_setsockopt, __NR_connect, __NR_shutdown})
         guard.keep_off(call, 0, DescriptorGuard::denied());
 #ifdef PREFORKD_PUBLIC_REACTOR
     // Asio makes each descriptor non-blocking when it first waits for it. These are so already.
@@ -133,7 +135,7 @@ void guard_descriptors(const SharedDescriptors& shared) {
     // With these any other datagram socket could be written to. They are made for each request, so
     // they are left to the kernel's bitmap where there is no reason.
     if (shared.has_datagrams)
-        for (const std::uint32_t call : {__NR_sendto, __NR_sendmsg})
+        for (const std::uint32_t call : Calls{__NR_sendto, __NR_sendmsg})
             guard.keep_to_channel_or_off(call);
     guard.install();
 }
