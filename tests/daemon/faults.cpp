@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <csignal>
 #include <cstdlib>
@@ -220,40 +221,43 @@ void reload_for_real(Daemon& server) {
     server.wait_for("the end of all old workers", [&] { return server.workers().size() == 2; });
 }
 
-/// A reload with that fault.
-void reload_with(const Call& call) {
+/// What a signal asks of a running master.
+struct Change {
+    int signal;
+    std::string done;                   ///< as the log says it
+    std::vector<std::string> verdicts;  ///< all that the log may say, `done` included
+    std::string in_status;              ///< how any of them stands in STATUS=
+};
+const Change reload{SIGHUP, "reload ok", {"reload ok", "reload refused"}, "; reload "};
+const Change upgrade{
+    SIGUSR2, "upgrade ok", {"upgrade ok", "upgrade refused", "upgraded, but"}, "; upgrade"};
+
+/// By the log or by the message, for one of them may be what failed.
+bool has_verdict(const Change& change, Inbox& inbox) {
+    const auto is_logged = [&](const auto& verdict) { return holds(inbox.log_lines(), verdict); };
+    return std::any_of(change.verdicts.begin(), change.verdicts.end(), is_logged) ||
+           holds(inbox.notes(), change.in_status);
+}
+
+/// The calls that the master makes for it, up to the end of the workers that there were.
+std::vector<Call> calls_of(const Change& change) {
     Subject subject;
     Daemon server(subject.setup);
     server.start();
     {
-        auto options = injection(call);
-        options.insert(options.end(), {"-o", "/dev/null"});
-        const Tracer tracer(server.pid(), options);
-        server.send(SIGHUP);
-        Inbox& inbox = server.inbox();
-        // By the log or by the message, for one of them may be what failed.
-        BOOST_REQUIRE_MESSAGE(inbox.wait_until(
-                                  [&] {
-                                      return holds(inbox.log_lines(), "reload ok") ||
-                                             holds(inbox.log_lines(), "reload refused") ||
-                                             holds(inbox.notes(), "; reload ");
-                                  },
-                                  server.process().pidfd()),
-                              "neither done nor refused");
-        BOOST_TEST(Client(subject.address).ask("hello") == "hello");
+        const Tracer tracer(server.pid(), {"-o", subject.trace});
+        auto before = processes_of(server.workers());
+        server.send(change.signal);
+        server.wait_for_line({change.done});
+        for (Process& process : before) process.wait_for_end();
+        server.wait_for_line({"worker exited"});
     }
-    reload_for_real(server);
-    BOOST_TEST(Client(subject.address).ask("hello") == "hello");
     server.stop();
+    return calls_in(subject.trace, "");
 }
 
-bool has_upgrade_verdict(Inbox& inbox) {
-    return holds(inbox.log_lines(), "upgrade ok") || holds(inbox.log_lines(), "upgrade refused") ||
-           holds(inbox.log_lines(), "upgraded, but") || holds(inbox.notes(), "; upgrade");
-}
-
-/// An upgrade with that fault.
-void upgrade_with(const Call& call) {
+/// The same with that fault.
+void change_with(const Change& change, const Call& call) {
     Subject subject;
     Daemon server(subject.setup);
     server.start();
@@ -261,16 +265,30 @@ void upgrade_with(const Call& call) {
         auto options = injection(call);
         options.insert(options.end(), {"-o", "/dev/null"});
         const Tracer tracer(server.pid(), options);
-        server.send(SIGUSR2);
+        server.send(change.signal);
         Inbox& inbox = server.inbox();
         BOOST_REQUIRE_MESSAGE(
-            inbox.wait_until([&] { return has_upgrade_verdict(inbox); }, server.process().pidfd()),
+            inbox.wait_until([&] { return has_verdict(change, inbox); }, server.process().pidfd()),
             "neither done nor refused");
         BOOST_TEST(Client(subject.address).ask("hello") == "hello");
     }
     reload_for_real(server);
     BOOST_TEST(Client(subject.address).ask("hello") == "hello");
     server.stop();
+}
+
+void fail_each_call_of(const Change& change, std::size_t fewest) {
+    const auto calls = calls_of(change);
+    BOOST_REQUIRE(calls.size() > fewest);
+    for (const Call& call : chosen_from(calls, 20))
+        BOOST_TEST_CONTEXT(call.name << " number " << call.occurrence) change_with(change, call);
+}
+
+/// Makes the first calls that would make a process fail.
+std::vector<std::string> failing_forks(const std::string& which) {
+    return {"-e", "trace=clone,fork,clone3",
+            "-e", "inject=clone,fork,clone3:error=EAGAIN:when=" + which,
+            "-o", "/dev/null"};
 }
 
 }  // namespace
@@ -290,22 +308,7 @@ BOOST_AUTO_TEST_CASE(a_start_with_any_fault_serves_or_ends_with_a_message) {
 }
 
 BOOST_AUTO_TEST_CASE(a_reload_with_any_fault_is_done_or_refused, *precondition(needs_root)) {
-    Subject subject;
-    Daemon server(subject.setup);
-    server.start();
-    {
-        const Tracer tracer(server.pid(), {"-o", subject.trace});
-        auto before = processes_of(server.workers());
-        server.send(SIGHUP);
-        server.wait_for_line({"reload ok"});
-        for (Process& process : before) process.wait_for_end();
-        server.wait_for_line({"worker exited"});
-    }
-    server.stop();
-    const auto calls = calls_in(subject.trace, "");
-    BOOST_REQUIRE(calls.size() > 50u);
-    for (const Call& call : chosen_from(calls, 20))
-        BOOST_TEST_CONTEXT(call.name << " number " << call.occurrence) reload_with(call);
+    fail_each_call_of(reload, 50);
 }
 
 BOOST_AUTO_TEST_CASE(a_fork_that_fails_refuses_a_reload_with_its_reason_and_the_next_one_succeeds,
@@ -315,9 +318,7 @@ BOOST_AUTO_TEST_CASE(a_fork_that_fails_refuses_a_reload_with_its_reason_and_the_
     server.start();
     const auto workers = server.workers();
     {
-        const Tracer tracer(server.pid(),
-                            {"-e", "trace=clone,fork,clone3", "-e",
-                             "inject=clone,fork,clone3:error=EAGAIN:when=1", "-o", "/dev/null"});
+        const Tracer tracer(server.pid(), failing_forks("1"));
         server.send(SIGHUP);
         server.wait_for_line({"reload refused", "Resource temporarily unavailable"});
     }
@@ -331,9 +332,7 @@ BOOST_AUTO_TEST_CASE(a_fork_that_fails_in_a_respawn_is_tried_again, *preconditio
     Daemon server(subject.setup);
     server.start();
     {
-        const Tracer tracer(server.pid(),
-                            {"-e", "trace=clone,fork,clone3", "-e",
-                             "inject=clone,fork,clone3:error=EAGAIN:when=1..3", "-o", "/dev/null"});
+        const Tracer tracer(server.pid(), failing_forks("1..3"));
         server.mark();
         Process(server.worker("main/0")).send(SIGKILL);
         server.wait_for_line({"can't start a worker process", "Resource temporarily unavailable"});
@@ -345,22 +344,7 @@ BOOST_AUTO_TEST_CASE(a_fork_that_fails_in_a_respawn_is_tried_again, *preconditio
 }
 
 BOOST_AUTO_TEST_CASE(an_upgrade_with_any_fault_is_done_or_refused, *precondition(needs_root)) {
-    Subject subject;
-    Daemon server(subject.setup);
-    server.start();
-    {
-        const Tracer tracer(server.pid(), {"-o", subject.trace});
-        auto before = processes_of(server.workers());
-        server.send(SIGUSR2);
-        server.wait_for_line({"upgrade ok"});
-        for (Process& process : before) process.wait_for_end();
-        server.wait_for_line({"worker exited"});
-    }
-    server.stop();
-    const auto calls = calls_in(subject.trace, "");
-    BOOST_REQUIRE(calls.size() > 100u);
-    for (const Call& call : chosen_from(calls, 20))
-        BOOST_TEST_CONTEXT(call.name << " number " << call.occurrence) upgrade_with(call);
+    fail_each_call_of(upgrade, 100);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
