@@ -152,6 +152,18 @@ BOOST_AUTO_TEST_CASE(a_worker_that_has_served_its_requests_drains_when_its_succe
     server.stop();
 }
 
+BOOST_AUTO_TEST_CASE(a_worker_that_has_grown_is_replaced) {
+    Daemon server(probe("workers = 1\nmax_rss = 1m\n"));  // none is so small
+    server.start();
+    const pid_t before = server.worker("main/0");
+    server.mark();
+    Client client(server.address());  // a worker without clients is not woken to look at itself
+    BOOST_TEST(client.ask("hello") == "hello");
+    server.wait_for_line({"worker is to be replaced", worker_is(before), "bytes resident"});
+    server.wait_for_line({"worker drains", worker_is(before)});
+    server.stop();
+}
+
 BOOST_AUTO_TEST_CASE(a_worker_whose_lifetime_is_over_is_replaced_without_any_client) {
     Daemon server(probe("workers = 1\nmax_lifetime = 1s\n"));
     server.start();

@@ -14,6 +14,7 @@
 
 #include "client.hpp"
 #include "daemon.hpp"
+#include "deadline.hpp"
 #include "file_events.hpp"
 #include "needs_root.hpp"
 #include "needs_sandbox.hpp"
@@ -36,6 +37,17 @@ void mount_small_disk(const std::string& folder) {
     if (::unshare(CLONE_NEWNS) < 0 || ::mount("", "/", "", MS_REC | MS_PRIVATE, nullptr) < 0 ||
         ::mount("small", folder.c_str(), "tmpfs", 0, "size=64k,mode=0755") < 0)
         ::_exit(95);
+}
+
+/// Looks until the worker has counted them, which it does once a second.
+bool shows_lost_lines(const Daemon& server) {
+    const std::string name = "\npreforkd_worker_log_lines_dropped_total{";
+    for (const Deadline deadline; deadline.milliseconds_left() > 0;) {
+        const std::string metrics = run_preforkctl(server.lock_file(), {"metrics"}).printed;
+        const std::size_t value = metrics.find("} ", metrics.find(name));
+        if (value != std::string::npos && metrics[value + 2] != '0') return true;
+    }
+    return false;
 }
 
 }  // namespace
@@ -62,6 +74,7 @@ BOOST_AUTO_TEST_CASE(a_full_disk_under_the_logs_costs_lines_and_nothing_else,
     BOOST_TEST(client.ask("hello") == "hello");
     BOOST_TEST(Client(server.address()).ask("hello") == "hello");
     BOOST_TEST(content_of(inside + log).size() < 65537u);
+    BOOST_TEST(shows_lost_lines(server));
     BOOST_REQUIRE(::truncate((inside + log).c_str(), 0) == 0);
     BOOST_TEST(client.ask("log after") == "ok");
     const std::string text = content_of(inside + log);

@@ -89,6 +89,26 @@ BOOST_AUTO_TEST_CASE(an_idle_client_has_its_grace_to_send_one_more) {
     BOOST_TEST(silent.ended());
 }
 
+BOOST_AUTO_TEST_CASE(whoever_cannot_be_told_is_served_while_it_sends) {
+    // As a service that says nothing of its own: the rule is the one that lines have by default.
+    Draining fixture([](Connection& client) -> task<void> {
+        while (auto line = co_await client.read_line()) co_await client.write(*line + "\n");
+    });
+    Peer peer = fixture.connect();
+    fixture.settle();
+    fixture.drain({.timeout = seconds(30), .grace = seconds(2)});
+    for (int i = 0; i < 10; ++i) {
+        peer.send("more\n");
+        fixture.settle();
+        BOOST_TEST(peer.receive() == "more\n");
+        BOOST_TEST(!peer.ended());
+        fixture.tick();
+    }
+    fixture.tick(3);
+    BOOST_TEST(peer.receive() == "");
+    BOOST_TEST(peer.ended());
+}
+
 BOOST_AUTO_TEST_CASE(a_stream_ends_when_it_is_silent_for_the_grace) {
     std::size_t echoed = 0;
     Draining fixture([&](Connection& client) -> task<void> {
