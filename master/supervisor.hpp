@@ -15,11 +15,12 @@ inline constexpr unsigned max_pool_workers = 1024;
 /// How long a new program may take to prove that it could take over.
 inline constexpr seconds proof_timeout{10};
 
-/// Least time between two spawns of one slot, however READY its workers were before they died.
+/// Least time between two spawns of one slot, however READY its workers were before they died, and
+/// of any two slots whose workers died before it.
 inline constexpr milliseconds respawn_spacing{100};
 
 /// Delay before respawning a slot that died `failures` times in a row before READY.
-/// Unit: milliseconds. Range: [100, 30000]. Requires: failures >= 1.
+/// Unit: milliseconds. Range: [100, 8000]. Requires: failures >= 1.
 [[nodiscard]] milliseconds respawn_delay(unsigned failures) noexcept;
 
 /// How long after a worker has become stale it gets SIGABRT; what is left until `hang_timeout` is

@@ -85,6 +85,7 @@ int tell(const Verdict& verdict) {
                           verdict.generation));
         return exit_ok;
     }
+    // As Master words it: the program was replaced, its workers were not.
     const bool is_half = verdict.text.view().starts_with("upgraded");
     throw StartupError(
         exit_failure,

@@ -67,10 +67,9 @@ BOOST_AUTO_TEST_CASE(what_is_no_file_is_refused_without_waiting) {
                path +
                    "/loop: cannot read it: Too many levels of symbolic links\n"
                    "    its symbolic links lead in a circle\n");
-    BOOST_TEST(fault_of(path + "/none") ==
-               path +
-                   "/none: cannot read it: No such file or directory\n"
-                   "    create it, or name another with -c FILE\n");
+    BOOST_TEST(fault_of(path + "/none") == path +
+                                               "/none: cannot read it: No such file or directory\n"
+                                               "    create it, or name another with -c FILE\n");
 }
 
 BOOST_AUTO_TEST_CASE(a_file_we_may_not_read_is_a_clear_fault, *unit_test::precondition(as_a_user)) {

@@ -120,9 +120,10 @@ class Service {
     /// logged with the peer; it harms no other connection.
     virtual task<void> serve(Connection& client) = 0;
 
-    /// After how long the kernel gives up a peer that acknowledges nothing of what was sent, also
-    /// when serve() has long returned: then the connection is reset, and what it holds is freed.
-    /// Asked once, after start(). 0 = when the kernel likes, minutes later.
+    /// After how long a peer is given up that acknowledges nothing of what was sent. While serve()
+    /// runs its own time-outs should come first, for they end in a reset; 3 seconds later the
+    /// kernel frees what the connection holds, also when serve() has long returned. Asked once,
+    /// after start(). 0 = when the kernel likes, minutes later. Source: tcp(7), TCP_USER_TIMEOUT.
     [[nodiscard]] virtual std::chrono::seconds unacknowledged_limit() const noexcept {
         return std::chrono::seconds(30);
     }
