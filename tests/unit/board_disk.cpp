@@ -143,6 +143,14 @@ BOOST_AUTO_TEST_CASE(a_full_disk_refuses_one_message_and_takes_the_next_when_the
     BOOST_TEST(read(store, 20) == "bob/text");
 }
 
+BOOST_AUTO_TEST_CASE(without_room_on_the_disk_the_file_grows_only_as_it_must) {
+    const Folder other;
+    Store small(other / "bb", new_board());
+    disk.write_error = ENOSPC;  // the first write is the room
+    BOOST_TEST(post(small, "ann/text").value() == 0u);
+    BOOST_TEST(std::filesystem::file_size(other / "bb") < 10u * 4096);
+}
+
 BOOST_AUTO_TEST_CASE(a_write_that_was_cut_short_refuses_one_message_only) {
     disk.is_short = true;
     BOOST_TEST(try_to_post(store, "bob/none").value() == EIO);

@@ -155,6 +155,12 @@ inline std::string contents(const std::string& path) {
     return {std::istreambuf_iterator<char>(file), {}};
 }
 
+/// The bytes of a board's file without the room behind its last page.
+inline std::string pages_of(const std::string& path) {
+    const auto bytes = contents(path);
+    return bytes.substr(0, (bytes.find_last_not_of('\0') / 4096 + 1) * 4096);
+}
+
 inline void overwrite(const std::string& path, const std::string& bytes) {
     std::ofstream file(path, std::ios::binary | std::ios::trunc);
     file << bytes;

@@ -38,7 +38,7 @@ std::string small_board(const Folder& folder, std::uint64_t messages) {
         BOOST_REQUIRE(transaction->replace(0, text_of(0)).has_value());
         BOOST_REQUIRE(!transaction->commit());
     }
-    return contents(folder / "origin");
+    return pages_of(folder / "origin");
 }
 
 /// What became of a board whose file was changed behind its back.

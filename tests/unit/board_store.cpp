@@ -122,6 +122,18 @@ BOOST_AUTO_TEST_CASE(the_file_never_grows_beyond_what_is_stored_when_messages_ar
     BOOST_TEST(std::filesystem::file_size(folder / "bb") == size);
 }
 
+BOOST_AUTO_TEST_CASE(the_file_grows_by_much_at_a_time) {
+    const Folder folder;
+    Store store(folder / "bb", new_board());
+    post(store, "ann/first");
+    const auto size = std::filesystem::file_size(folder / "bb");
+    BOOST_TEST(size > 1u << 20);
+    for (int i = 0; i < 100; ++i) post(store, "ann/" + std::string(4000, 'x'));
+    BOOST_TEST(std::filesystem::file_size(folder / "bb") == size);
+    for (int i = 0; i < 200; ++i) post(store, "ann/" + std::string(4000, 'x'));
+    BOOST_TEST(std::filesystem::file_size(folder / "bb") > size + (1u << 19));
+}
+
 BOOST_AUTO_TEST_CASE(many_processes_write_at_once_and_every_message_has_its_own_number) {
     const Folder folder;
     { Store store(folder / "bb", new_board()); }

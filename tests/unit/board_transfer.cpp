@@ -148,7 +148,7 @@ BOOST_AUTO_TEST_CASE(a_page_that_is_lost_is_told_by_its_messages) {
 
 BOOST_AUTO_TEST_CASE(a_cut_board_gives_what_is_left_of_it) {
     run({"import", bb}, lines(20'000));
-    const auto bytes = contents(bb);
+    const auto bytes = pages_of(bb);
     overwrite(bb, bytes.substr(0, bytes.size() - 3 * 4096 - 100));
     BOOST_TEST(run({"export", bb}) == 1);
     BOOST_TEST(messages().find(bb + ": it was cut: it has") == 0u);

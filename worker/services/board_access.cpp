@@ -75,6 +75,7 @@ Result<Transaction> Transaction::begin(Store& store) noexcept {
     Transaction begun(store, transaction, *before);
     if (begun.next_ != first_number && !begun.may_change(begun.next_ - 1))
         return StoreError::damaged;
+    store.make_room(before->meta().last_page);
     return begun;
 }
 

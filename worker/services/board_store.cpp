@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <cstring>
 #include <filesystem>
@@ -21,6 +22,10 @@ namespace {
 constexpr mode_t file_mode = 0640;
 constexpr unsigned max_readers = 1022;  // with the table's head, 64 KiB of lock file
 constexpr std::uint64_t smallest_map = std::uint64_t{1} << 24;
+
+// Room behind the last page: what is left of it when it is made anew, and how much is made.
+constexpr std::uint64_t least_room = 64u << 10;
+constexpr std::uint64_t room_step = 1u << 20;
 
 // "Opening a database can fail if another process is opening or closing it at exactly the same
 // time." Source: lmdb.h, Caveats. So only one does at a time. flock(2), for LMDB's own locks on
@@ -257,6 +262,25 @@ error_code Store::sync() noexcept {
     while (result < 0 && errno == EINTR);
     if (result < 0) failure_ = last_error();
     return failure_;
+}
+
+// A sync of a file that has grown waits for the file system's journal too, which takes as long
+// again. So the file grows seldom and by much; with zeros that were written, for the journal hears
+// of the first write to what fallocate(2) gives. Without room LMDB makes the file grow itself.
+// Requires: the writer's turn.
+void Store::make_room(std::uint64_t last_page) noexcept {
+    static constexpr std::array<char, 64u << 10> zeros{};
+    const std::uint64_t used = (last_page + 1) * page_size_;
+    struct stat status {};
+    if (::fstat(file_.get(), &status) < 0) return;
+    auto size = static_cast<std::uint64_t>(status.st_size);
+    if (!durable_ || size >= used + least_room) return;
+    while (size < used + room_step) {
+        const ssize_t written =
+            ::pwrite(file_.get(), zeros.data(), zeros.size(), static_cast<off_t>(size));
+        if (written <= 0) return;
+        size += static_cast<std::uint64_t>(written);
+    }
 }
 
 int Store::clear_dead_readers() noexcept {

@@ -91,6 +91,7 @@ class Store {
     void prepare_tree();
     void require_sound_messages();
     void distrust_free_list();
+    void make_room(std::uint64_t last_page) noexcept;
     [[noreturn]] void refuse(std::string_view reason, int exit_code) const;
     [[nodiscard]] std::optional<Pages> pages_of(std::uint64_t transaction,
                                                 bool is_newest) const noexcept;

@@ -114,11 +114,10 @@ double list_per_second(const std::string& path) {
 // One worker: `clients` of them write one message after the other.
 std::uint64_t write_as_worker(const std::string& path, int clients, double duration) {
     Store store(path, {});
-    const Logger logger(2, LogStyle::plain, LogLevel::warning, "bench");
     std::uint64_t count = 0;
     int waiting = clients;
     Writer writer(store, {},
-                  [&logger](LogLevel level, const std::string& line) { logger.log(level, line); });
+                  [](LogLevel, const std::string& line) { fmt::print(stderr, "{}\n", line); });
     writer.start();
     const auto start = Time::now();
     std::vector<std::shared_ptr<WriteJob>> jobs;
