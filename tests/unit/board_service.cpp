@@ -24,6 +24,7 @@ struct Desk {
     Folder folder;
     worker::board::Options options;
     worker::Board board;
+    std::array<Counter, 4> counters;
     std::unique_ptr<ServiceContext> context;
     UniqueFd data, lock;
     EngineFixture server{[this](Connection& client) { return board.serve(client); }};
@@ -39,6 +40,7 @@ struct Desk {
                                                                   {"file-lock", lock.get()}};
         context =
             std::make_unique<ServiceContext>("board", options, descriptors, server.log.logger);
+        context->keep_metrics(worker::Board::metrics(), counters);
         board.start(*context);
         board.confined();
     }
@@ -150,6 +152,20 @@ BOOST_AUTO_TEST_CASE(watchers_hear_of_messages_from_here_and_from_elsewhere) {
     BOOST_TEST(ask(watcher, "\n") == "2.3 END 2\n");
     (void)ask(writer, "WRITE c\n");
     BOOST_TEST(ask(watcher, "COUNT\n") == "2.4 COUNT 3\n");
+}
+
+BOOST_AUTO_TEST_CASE(messages_transactions_and_watchers_are_counted) {
+    Peer writer = enter();
+    ask(writer, "WRITE one\nWRITE two\nREPLACE 0/three\nREPLACE 7/none\n", 4);
+    BOOST_TEST(counters[0].get() == 3u);
+    BOOST_TEST(counters[1].get() == 0u);
+    BOOST_TEST(counters[2].get() == 2u);  // what is written and replaced takes two
+    {
+        Peer watcher = enter();
+        ask(watcher, "WATCH 0\n", 2);
+        BOOST_TEST(counters[3].get() == 1u);
+    }
+    server.run_until([this] { return counters[3].get() == 0; });
 }
 
 BOOST_AUTO_TEST_CASE(a_watch_shows_the_past_first_and_ends_with_the_next_command) {

@@ -30,13 +30,13 @@ constexpr milliseconds longest_turn{2000};
 
 class Counted {
   public:
-    explicit Counted(std::size_t& count) noexcept : count_(count) { ++count_; }
-    ~Counted() { --count_; }
+    explicit Counted(Counter& count) noexcept : count_(count) { count_.add(); }
+    ~Counted() { count_.subtract(1); }
     Counted(const Counted&) = delete;
     Counted& operator=(const Counted&) = delete;
 
   private:
-    std::size_t& count_;
+    Counter& count_;
 };
 
 }  // namespace
@@ -96,6 +96,15 @@ class Board::Writing {
     bool is_done_ = false;
 };
 
+std::vector<Metric> Board::metrics() {
+    using Kind = Metric::Kind;
+    return {{"messages_stored", Kind::counter, "Messages that were written or replaced."},
+            {"messages_refused", Kind::counter, "Messages that could not be stored."},
+            {"transactions", Kind::counter,
+             "Transactions that stored them; with sync = always each waits for the disk."},
+            {"watchers", Kind::gauge, "Connections that are shown new messages."}};
+}
+
 // ---- A worker's beginning and end ----
 
 void Board::start(ServiceContext& context) {
@@ -105,6 +114,10 @@ void Board::start(ServiceContext& context) {
     idle_timeout_ = options.idle_timeout;
     send_timeout_ = options.send_timeout;
     max_connections_ = connection_limit(context, options.max_connections, 0);
+    stored_ = &context.counter("messages_stored");
+    refused_ = &context.counter("messages_refused");
+    transactions_ = &context.counter("transactions");
+    watchers_ = &context.gauge("watchers");
     open(options);
     if (!store_->read_only_reason().empty())
         context.log(LogLevel::error,
@@ -150,7 +163,7 @@ void Board::stop() {
 
 task<void> Board::serve(Connection& client) {
     const Counted counted(connections_);
-    if (connections_ > max_connections_) {
+    if (connections_.get() > max_connections_) {
         append_error(out_, Verb::unknown, "too many connections; come back later");
         say(client);
         client.linger();
@@ -176,6 +189,7 @@ task<void> Board::serve(Connection& client) {
             case Step::write: {
                 Writing writing(*this, visit.job);
                 co_await writing;
+                count(*visit.job);
                 clerk_->answer_writes(visit, out_);
                 say(client);
                 break;
@@ -210,6 +224,14 @@ Board::Step Board::answer(Visit& visit, Connection& client) {
     return step;
 }
 
+void Board::count(const WriteJob& job) {
+    for (const WriteRequest& request : job.requests)
+        if (!request.error)
+            stored_->add();
+        else if (request.error != StoreError::unknown_number)
+            refused_->add();
+}
+
 /// Shows new messages until a line comes, which is then answered; false when the connection is to
 /// end.
 task<bool> Board::watch(Visit& visit, Connection& client) {
@@ -219,6 +241,7 @@ task<bool> Board::watch(Visit& visit, Connection& client) {
         co_return true;
     }
     const Watch::Place place(*watch_, client);
+    const Counted watching(*watchers_);
     const std::uint64_t begin = clerk_->watch_begin(visit);
     std::uint64_t next = begin;
     client.read_timeout(seconds(0));
@@ -271,13 +294,14 @@ task<void> Board::deliver() {
             co_await written.async_wait(stream_descriptor::wait_read, use_task);
         if (error) co_return;
         writer_->deliver();
+        transactions_->set(writer_->commits());
     }
 }
 
 /// While anything is being written: shows that this event loop lives.
 task<void> Board::keep_turn() {
     boost::asio::steady_timer timer(executor());
-    while (writing_ > 0) {
+    while (writing_.get() > 0) {
         timer.expires_after(longest_turn / 3);
         (void)co_await timer.async_wait(use_task);
         turn_limit_->extend();

@@ -26,6 +26,7 @@ class Board final : public Service {
     static constexpr SandboxNeeds needs{
         .writes_files = true, .starts_threads = true, .system_calls = "timer_settime timer_delete"};
     static constexpr const char* programs[] = {"bbserve", "bbserv"};
+    static std::vector<Metric> metrics();
 
     void start(ServiceContext& context) override;
     void confined() override;
@@ -39,6 +40,7 @@ class Board final : public Service {
 
     void open(const Options& options);
     [[nodiscard]] Step answer(board::Visit& visit, Connection& client);
+    void count(const board::WriteJob& job);
     [[nodiscard]] task<bool> watch(board::Visit& visit, Connection& client);
     void say_bye(Connection& client);
     void say(Connection& client);
@@ -52,7 +54,7 @@ class Board final : public Service {
     seconds idle_timeout_{};
     seconds send_timeout_{};
     std::size_t max_connections_ = 0;
-    std::size_t connections_ = 0;
+    Counter connections_;
 
     std::shared_ptr<FileUse> file_use_;
     std::unique_ptr<board::Store> store_;
@@ -61,7 +63,11 @@ class Board final : public Service {
     std::unique_ptr<board::TurnLimit> turn_limit_;
     std::unique_ptr<board::Writer> writer_;
     std::unique_ptr<board::Watch> watch_;
-    std::size_t writing_ = 0;  // connections whose messages are being written
+    Counter writing_;  // connections whose messages are being written
+    Counter* stored_ = nullptr;
+    Counter* refused_ = nullptr;
+    Counter* transactions_ = nullptr;
+    Counter* watchers_ = nullptr;
     bool keeps_turn_ = false;
     std::string out_;  // replies on their way to a connection
 };

@@ -95,6 +95,7 @@ void Writer::deliver() {
         done.swap(done_);
         outcome = outcome_;
         cause = cause_;
+        reported_commits_ = commits_;
     }
     const bool is_final = is_fatal(outcome) || outcome == StoreError::sync_failed;
     if (outcome != reported_ && (is_final || Clock::now() >= quiet_until_))
@@ -215,6 +216,10 @@ void Writer::fail_all(error_code error) {
 }
 
 void Writer::after_commit() {
+    {
+        const std::lock_guard lock(mutex_);
+        ++commits_;
+    }
     store_.announce();
     if (policy_.mode == SyncPolicy::Mode::always) return;
     if (!sync_at_) sync_at_ = Clock::now() + policy_.interval;

@@ -72,6 +72,9 @@ class Writer {
     /// again. Aborts the process when LMDB has given up: the board can only be read anew.
     void deliver();
 
+    /// Transactions that were committed, as of the last deliver().
+    [[nodiscard]] std::uint64_t commits() const noexcept { return reported_commits_; }
+
   private:
     using Jobs = std::deque<std::shared_ptr<WriteJob>>;
 
@@ -107,10 +110,12 @@ class Writer {
     Jobs done_;
     error_code outcome_;  // of the newest attempt to write; the writing thread reads it unlocked
     error_code cause_;    // what the disk said, if it failed
+    std::uint64_t commits_ = 0;
     bool is_stopping_ = false;
 
     // Of the loop's thread.
     error_code reported_;
+    std::uint64_t reported_commits_ = 0;
     TimePoint quiet_until_;
 
     std::thread thread_;
