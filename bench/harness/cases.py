@@ -20,7 +20,7 @@ class Plan:
 
 
 QUICK = Plan(True, rounds=3, seconds=0.5, retry_seconds=10, storm_seconds=3)
-FULL = Plan(False, rounds=5, seconds=1.0, retry_seconds=60, storm_seconds=8)
+FULL = Plan(False, rounds=5, seconds=1.0, retry_seconds=60, storm_seconds=6)
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ CONTENDERS = {one.label: one for one in (
     Contender("nginx deferred", "nginx", "PORT_DEFERRED"),
     Contender("nginx log", "nginx", "PORT_LOG"),
     Contender("nginx log, buffered", "nginx", "PORT_LOG_BUFFERED"),
+    Contender("nginx gzip", "nginx", "PORT_GZIP"),
     Contender("haproxy", "haproxy"),
     Contender("h2o", "h2o"),
     Contender("lighttpd", "lighttpd"),

@@ -1,11 +1,12 @@
 """The bulletin board against Redis: the nearest thing that people know."""
 import os
+import re
 import shutil
 import socket
 import subprocess
 import time
 
-from . import machine, measure
+from . import machine, measure, processes
 from .cases import case, cost_table
 from .measure import Contender
 from .results import number
@@ -39,18 +40,18 @@ def fill_redis(port, count):
 def fill_board(bench, count):
     """A board's file with `count` messages, by preforkctl's text form."""
     room = bench.workspace.room_for("board")
-    text, board = os.path.join(room, "messages.txt"), os.path.join(room, "bbfile")
+    board = os.path.join(room, "bbfile")
     if os.path.exists(board):
         return board
-    with open(text, "w", encoding="ascii") as file:
-        for n in range(count + 1):  # the client counts from 1
-            file.write(f"{n}/nobody/{MESSAGE}\n")
     control = bench.fleet.programs.path("preforkd").replace("preforkd", "preforkctl")
-    done = subprocess.run([control, "board", "import", board], stdin=open(text, "rb"), capture_output=True, text=True,
-                          check=False)
-    if done.returncode != 0:
-        raise ServerError(f"preforkctl board import: {done.stderr.strip()}")
-    os.unlink(text)
+    importing = subprocess.Popen([control, "board", "import", board], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.PIPE)
+    for first in range(0, count + 1, 10000):  # the client counts from 1
+        importing.stdin.write(b"".join(b"%d/nobody/%s\n" % (n, MESSAGE.encode())
+                                       for n in range(first, min(first + 10000, count + 1))))
+    _, errors = importing.communicate()
+    if importing.returncode != 0:
+        raise ServerError(f"preforkctl board import: {errors.decode().strip()}")
     if os.geteuid() == 0:  # they must belong to the workers' user
         for path in (board, board + "-lock"):
             shutil.chown(path, "nobody", "nogroup")
@@ -123,6 +124,32 @@ def board_write(bench, finding):
         rows.append([label, number(result["per_second"], 0), number(result["per_second"] / alone),
                      f"{result['latency']['p50'] / 1000:.1f}", f"{result['latency']['p99'] / 1000:.1f}"])
     finding.table(["what", "writes/s", "× one by one", "p50 ms", "p99 ms"], rows)
+
+
+@case("board-size", "Opening boards, and memory", full=False)
+def board_size(bench, finding):
+    """A worker's time from its fork to READY, and its private memory before and after it has read random
+    messages for a second, with boards of a thousand to ten million messages of 100 bytes."""
+    rows = []
+    for count in (1000, 100_000) if bench.plan.quick else (1000, 1_000_000, 10_000_000):
+        bench.progress(f"{count:,} messages")
+        board = fill_board(bench, count)
+        server = start_board(bench, board, 1, bench.fleet.cores.server)
+        port = server.ports["PORT_BOARD"]
+        say(port, [b"COUNT\n"], 2)  # once it answers, its READY is in the log
+        with open(os.path.join(server.folder, "error.log"), encoding="utf-8") as log:
+            ready = re.search(r"worker ready slot=board/0 worker=(\d+) .*after=(\d+)ms", log.read())
+        worker = int(ready[1])
+        before = processes.private_bytes(worker)
+        bench.clients.load(["-c", 64, "--numbers", count, "-d", "1s"],
+                           f"board://127.0.0.1:{port}", server.pid)
+        after = processes.private_bytes(worker)
+        rows.append([f"{count:,}", number(os.path.getsize(board) / 2 ** 20, 0), ready[2], number(before / 1024, 0),
+                     number(after / 1024, 0)])
+        bench.fleet.forget(server)
+        os.unlink(board)
+        os.unlink(board + "-lock")
+    finding.table(["messages", "file, MiB", "fork to READY, ms", "KiB at READY", "KiB after reading"], rows)
 
 
 def syncs_per_second(folder):

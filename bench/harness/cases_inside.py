@@ -7,20 +7,23 @@ import subprocess
 import tempfile
 import time
 
-from . import processes
+from . import machine, processes
 from .cases import case
 from .client import ClientError
 from .measure import Contender, url_of
 from .results import number
 from .servers import ServerError
 
-SHAPES = (("keep-alive", ["-c", 64]), ("a connection each", ["-c", 64, "-1"]), ("pipelined × 16", ["-c", 64, "-p", 16]))
+SHAPES = (("keep-alive", ["-c", 64]), ("a connection each", ["-c", 64, "-1"]),
+          ("a connection each, busy server", ["-c", 256, "-1", "-t", 2]), ("pipelined × 16", ["-c", 64, "-p", 16]))
 
 
 @case("syscalls", "System calls a request", quick=True)
 def syscalls(bench, finding):
     """Counted by the kernel's tracepoints while the server runs at full speed (perf), or by strace,
-    which slows it so much that it batches differently."""
+    which slows it so much that it batches differently. A server that is faster than its client is woken
+    for each connection alone; the busy one shares its core with a client that also has the other, so
+    that connections wait for it, as they do where its speed matters."""
     by_perf = can_trace()
     if not by_perf and shutil.which("strace") is None:
         return finding.note("Neither perf's tracepoints nor strace can be used here.")
@@ -65,6 +68,11 @@ def can_trace():
     return probe.returncode == 0
 
 
+def cores_for(arguments):
+    """Several threads get every core; one has the client's."""
+    return machine.all_cores().client if "-t" in arguments else None
+
+
 def by_tracepoints(bench, server, url, arguments):
     with tempfile.NamedTemporaryFile(mode="r", suffix=".perf") as out:
         events = [word for name in tracepoints() for word in ("-e", f"syscalls:sys_enter_{name}")]
@@ -72,7 +80,7 @@ def by_tracepoints(bench, server, url, arguments):
         perf = subprocess.Popen(["perf", "stat", "-x,", "-o", out.name, "-p", pids, *events],
                                 stderr=subprocess.DEVNULL)
         time.sleep(0.5)  # until it has attached
-        result = bench.clients.load([*arguments, "-d", "1s"], url, server.pid)
+        result = bench.clients.load([*arguments, "-d", "1s"], url, server.pid, cores_for(arguments))
         perf.send_signal(signal.SIGINT)
         perf.wait(60)  # it takes long to let go of its tracepoints where the machine is busy
         calls = {}
@@ -88,7 +96,7 @@ def by_strace(bench, server, url, arguments):
         pids = [word for pid in processes.tree(server.pid) for word in ("-p", str(pid))]
         strace = subprocess.Popen(["strace", "-f", "-c", "-o", out.name, *pids], stderr=subprocess.DEVNULL)
         time.sleep(0.5)  # until it has attached
-        result = bench.clients.load([*arguments, "-d", "1s"], url, server.pid)
+        result = bench.clients.load([*arguments, "-d", "1s"], url, server.pid, cores_for(arguments))
         strace.send_signal(signal.SIGINT)
         strace.wait(10)
         calls = {}

@@ -33,7 +33,8 @@ class Kind:
         self.reload_signal, self.doc = reload_signal, doc
 
 
-NGINX_PORTS = ("PORT", "PORT_SENDFILE", "PORT_NOPUSH_OFF", "PORT_DEFERRED", "PORT_LOG", "PORT_LOG_BUFFERED")
+NGINX_PORTS = ("PORT", "PORT_SENDFILE", "PORT_NOPUSH_OFF", "PORT_DEFERRED", "PORT_LOG", "PORT_LOG_BUFFERED",
+               "PORT_GZIP")
 
 KINDS = {kind.name: kind for kind in (
     Kind("preforkd", "preforkd.conf.in", ("PORT", "PORT_ECHO"), version=("-V",), reload_signal="HUP",
