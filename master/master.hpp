@@ -108,7 +108,6 @@ class Master {
     error_code hand_over_scoreboard(const WorkerProcess& worker);
     void on_counting(const WorkerProcess& worker);
     [[nodiscard]] ExitKind judge(const ExitedProcess& exited, const WorkerProcess& worker) const;
-    void publish_verdict(Verdict::Kind kind, bool accepted, std::string_view text);
 
     // What the supervisor wants done.
     void perform(const action::Spawn& spawn);
@@ -137,22 +136,25 @@ class Master {
     void enlist(SpawnedWorker process, const action::Spawn& spawn);
     void update_listening();
     void take_into_service(Generation generation);
+    void take_logs_into_use();
+    void arm_timer();
+    [[nodiscard]] std::string title() const { return parts_.start.program + ": master"; }
+    [[nodiscard]] std::string describe(const Failure& failure) const;
+    [[nodiscard]] Deployment& in_service() { return deployments_.rbegin()->second; }
+
+    // What others may know: master_status.cpp.
+    void publish_scoreboard();
+    void publish_verdict(Verdict::Kind kind, bool accepted, std::string_view text);
+    /// What became of a reload or an upgrade: a line for the log, and what everybody is to know.
+    void conclude(Verdict::Kind kind, bool accepted, std::string_view event, Logger::Fields fields,
+                  std::string_view verdict);
     void announce_when_alone();
     void announce_reload();
     void announce_reloading();
     void announce_ready(Generation generation);
-    void take_logs_into_use();
-    void publish_scoreboard();
-    /// What became of a reload or an upgrade: a line for the log, and what everybody is to know.
-    void conclude(Verdict::Kind kind, bool accepted, std::string_view event, Logger::Fields fields,
-                  std::string_view verdict);
     void publish_status();
-    void arm_timer();
-    [[nodiscard]] std::string title() const { return parts_.start.program + ": master"; }
     [[nodiscard]] std::string status_line() const;
     [[nodiscard]] std::string listen_fields() const;
-    [[nodiscard]] std::string describe(const Failure& failure) const;
-    [[nodiscard]] Deployment& in_service() { return deployments_.rbegin()->second; }
 
     MasterParts parts_;
     StartupPipe& startup_;

@@ -198,16 +198,4 @@ ExitKind Master::judge(const ExitedProcess& exited, const WorkerProcess& worker)
     return exited.succeeded() ? ExitKind::finished : ExitKind::crashed;
 }
 
-void Master::publish_verdict(Verdict::Kind kind, bool accepted, std::string_view text) {
-    if (kind != Verdict::Kind::start) verdict_ = text;
-    Verdict verdict;
-    verdict.kind = kind;
-    verdict.accepted = accepted ? 1 : 0;
-    verdict.generation = supervisor_.generation().value;
-    verdict.orders = orders_taken_;
-    verdict.text = text;
-    scoreboard_.record(verdict);
-    publish_scoreboard();  // at once: nothing else need happen for a long time
-}
-
 }  // namespace preforkd::master
