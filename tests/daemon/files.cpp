@@ -10,6 +10,7 @@
 #include "daemon.hpp"
 #include "file_events.hpp"
 #include "needs_root.hpp"
+#include "site.hpp"
 
 // Files over HTTP from a real daemon: what the master opens for its workers, and the access log.
 
@@ -22,30 +23,14 @@ std::string web(const std::string& root) {
     return listener("web", "http", "root = " + root + "\n");
 }
 
-/// A folder for everybody with one file, within one that only its owner can enter.
-struct Site {
-    TempFolder closed;
-    std::string root = closed / "site";
-
-    Site() {
-        std::filesystem::create_directory(root);
-        std::ofstream(root + "/hello.txt") << "hello, world\n";
-        BOOST_REQUIRE(::chmod(root.c_str(), 0755) == 0);
-        BOOST_REQUIRE(::chmod((root + "/hello.txt").c_str(), 0644) == 0);
+/// A site with one file, within a folder that only its owner can enter.
+struct ClosedSite : Site {
+    ClosedSite() {
+        write("hello.txt", "hello, world\n");
         BOOST_REQUIRE(::chmod(closed.path().c_str(), 0700) == 0);
     }
+    const TempFolder& closed = folder;
 };
-
-std::string request(const std::string& path, const std::string& connection) {
-    return "GET " + path + " HTTP/1.1\r\nHost: test\r\nConnection: " + connection + "\r\n\r\n";
-}
-
-/// A whole answer to the only request of a connection.
-std::string get(const std::string& address, const std::string& path) {
-    Client client(address);
-    client.send(request(path, "close"));
-    return client.receive_rest();
-}
 
 /// The head of the answer, up to its empty line.
 std::string receive_head(Client& client) {
@@ -66,24 +51,24 @@ BOOST_AUTO_TEST_SUITE(files)
 
 BOOST_AUTO_TEST_CASE(a_folder_is_served_that_workers_could_not_reach_themselves,
                      *precondition(needs_root)) {
-    const Site site;
+    const ClosedSite site;
     Daemon server({.sections = web(site.root)});
     server.launch();
-    const std::string answer = get(server.address("web"), "/hello.txt");
+    const std::string answer = fetch(server.address("web"), "/hello.txt");
     BOOST_TEST(answer.starts_with("HTTP/1.1 200 "), answer);
     BOOST_TEST(answer.ends_with("\r\n\r\nhello, world\n"), answer);
     server.stop();
 }
 
 BOOST_AUTO_TEST_CASE(what_lies_outside_the_folder_is_not_served) {
-    const Site site;
+    const ClosedSite site;
     { std::ofstream(site.closed / "secret.txt") << "treasure"; }
     std::filesystem::create_symlink("../secret.txt", site.root + "/link.txt");
     Daemon server({.sections = web(site.root)});
     server.launch();
     for (const char* const path : {"/link.txt", "/../secret.txt", "/%2e%2e/secret.txt"})
-        BOOST_TEST(get(server.address("web"), path).find("treasure") == std::string::npos, path);
-    BOOST_TEST(get(server.address("web"), "/hello.txt").starts_with("HTTP/1.1 200 "));
+        BOOST_TEST(fetch(server.address("web"), path).find("treasure") == std::string::npos, path);
+    BOOST_TEST(fetch(server.address("web"), "/hello.txt").starts_with("HTTP/1.1 200 "));
     server.stop();
 }
 
@@ -106,7 +91,7 @@ BOOST_AUTO_TEST_CASE(a_missing_folder_is_told_with_its_line) {
 }
 
 BOOST_AUTO_TEST_CASE(an_idle_client_is_served_once_more_by_a_draining_worker) {
-    const Site site;
+    const ClosedSite site;
     Daemon server({.keys = "workers = 1\nkeepalive_grace = 60s\n", .sections = web(site.root)});
     server.start();
     Client client(server.address("web"));
@@ -128,12 +113,12 @@ BOOST_AUTO_TEST_CASE(an_idle_client_is_served_once_more_by_a_draining_worker) {
 }
 
 BOOST_AUTO_TEST_CASE(requests_are_logged_and_after_usr1_elsewhere) {
-    const Site site;
+    const ClosedSite site;
     const std::string log = site.closed / "access.log";
     FileEvents events(site.closed.path());
     Daemon server({.keys = "workers = 1\naccess_log = " + log + "\n", .sections = web(site.root)});
     server.start();
-    (void)get(server.address("web"), "/hello.txt");
+    (void)fetch(server.address("web"), "/hello.txt");
     BOOST_REQUIRE(events.wait_until([&] { return content_of(log).ends_with('\n'); }));
     BOOST_TEST(
         holds_all(content_of(log), {"127.0.0.1 - - [", "\"GET /hello.txt HTTP/1.1\" 200 13"}),
@@ -142,7 +127,7 @@ BOOST_AUTO_TEST_CASE(requests_are_logged_and_after_usr1_elsewhere) {
     events.forget();
     server.send(SIGUSR1);
     BOOST_REQUIRE(events.wait_for_close("access.log.1"));
-    (void)get(server.address("web"), "/later.txt");
+    (void)fetch(server.address("web"), "/later.txt");
     BOOST_REQUIRE(events.wait_until([&] { return content_of(log).ends_with('\n'); }));
     BOOST_TEST(holds_all(content_of(log), {"/later.txt", "404"}), content_of(log));
     BOOST_TEST(content_of(log + ".1").find("later") == std::string::npos);
@@ -150,13 +135,13 @@ BOOST_AUTO_TEST_CASE(requests_are_logged_and_after_usr1_elsewhere) {
 }
 
 BOOST_AUTO_TEST_CASE(requests_are_logged_as_json_objects_if_wanted) {
-    const Site site;
+    const ClosedSite site;
     const std::string log = site.closed / "access.log";
     Daemon server({.keys = "workers = 1\nlog_format = json\naccess_log = " + log + "\n",
                    .sections = web(site.root)});
     server.start();
     const std::string address = server.address("web");
-    (void)get(address, "/hello.txt");
+    (void)fetch(address, "/hello.txt");
     BOOST_TEST(Client(address).ask("G\"T / HTTP/1.1").starts_with("HTTP/1.1 400 "));
     server.stop();
     const std::string lines = content_of(log);
@@ -168,11 +153,11 @@ BOOST_AUTO_TEST_CASE(requests_are_logged_as_json_objects_if_wanted) {
 }
 
 BOOST_AUTO_TEST_CASE(what_is_not_yet_written_is_logged_before_a_worker_ends) {
-    const Site site;
+    const ClosedSite site;
     const std::string log = site.closed / "access.log";
     Daemon server({.keys = "workers = 2\naccess_log = " + log + "\n", .sections = web(site.root)});
     server.start();
-    for (int i = 0; i < 20; ++i) (void)get(server.address("web"), "/hello.txt");
+    for (int i = 0; i < 20; ++i) (void)fetch(server.address("web"), "/hello.txt");
     server.stop();
     const std::string lines = content_of(log);
     BOOST_TEST(std::count(lines.begin(), lines.end(), '\n') == 20);
