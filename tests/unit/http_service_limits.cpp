@@ -174,6 +174,32 @@ BOOST_AUTO_TEST_CASE(a_client_that_pipelines_and_never_reads_costs_bounded_memor
     BOOST_TEST(count_of(received, "HTTP/1.1 200 OK\r\n") >= 100U);
 }
 
+// A burst of requests for a long list kept a worker from everybody else until it was taken for hung
+// and killed: each takes milliseconds, and all were made before anybody else had a turn.
+BOOST_AUTO_TEST_CASE(a_burst_for_lists_of_folders_lets_others_have_their_turn) {
+    options.listing = true;
+    Peer greedy = connect();
+    Peer other = connect();
+    server.settle();
+    std::string burst;
+    for (int i = 0; i < 100; ++i) burst += "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n";
+    std::filesystem::remove(root / "index.html");
+    BOOST_REQUIRE(greedy.send(burst) == burst.size());
+    BOOST_REQUIRE(other.send(get("/a.txt")) > 0U);
+    std::string answer, lists;
+    std::uint64_t answered_before = 0;
+    server.run_until([&] {
+        answered_before = server.engine.request_count();
+        return !(answer = other.receive()).empty();
+    });
+    BOOST_TEST(summary_of(answer) == "200 hello");
+    BOOST_TEST(answered_before < 50U);
+    server.run_until([&] {
+        lists += greedy.receive();
+        return count_of(lists, "HTTP/1.1 200 OK\r\n") == 100U;
+    });
+}
+
 BOOST_AUTO_TEST_CASE(too_many_connections_shed_the_one_that_has_been_idle_longest) {
     options.max_connections = 3;
     Peer first = connect();

@@ -279,6 +279,8 @@ task<bool> Http::deliver(Visit& visit) {
         responder_->log(delivered ? delivery->log_line : delivery->failed_log_line);
     if (!delivered && client.why() == End::truncated)
         client.log(LogLevel::warning, "a file was cut while it was sent; connection reset");
+    if (delivered && delivery->yields && !visit.closes)
+        delivered = co_await client.sleep_for(milliseconds(0));
     co_return delivered;
 }
 

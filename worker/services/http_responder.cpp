@@ -254,12 +254,12 @@ Responder::Rest Responder::send_listing(const Exchange& exchange, Found found) {
                           files_.rules().fields.added);
     if (!exchange.wants_content() || page.text.size() <= largest_prepared - start_capacity) {
         send_page(exchange, Status::ok, page);
-        return nullptr;
+        return std::make_unique<Delivery>(Delivery{.yields = true});
     }
     put_head(exchange, Status::ok, page.fields());
     page.text.erase(0, page.fields_size);
     const std::uint64_t size = page.text.size();
-    Delivery delivery{.after = std::move(page.text)};
+    Delivery delivery{.after = std::move(page.text), .yields = true};
     return deliver(exchange, Status::ok, size, std::move(delivery));
 }
 

@@ -24,6 +24,7 @@ struct Delivery {
     std::shared_ptr<const StaticFile> file{};  ///< null: there are no parts
     std::vector<Part> parts{};
     std::string after{};
+    bool yields = false;  ///< it took long to make: others have their turn before what is pipelined
 
     std::string log_line{};         ///< for when all of it was sent
     std::string failed_log_line{};  ///< for when not
