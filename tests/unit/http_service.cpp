@@ -279,6 +279,9 @@ BOOST_AUTO_TEST_CASE(listings_are_shown_when_wanted) {
     BOOST_TEST(count_of(many, "<a href=") == 1001U);
     BOOST_TEST(field_of(many, "Content-Length") == std::to_string(content_of(many).size()));
     BOOST_TEST(summary_of(exchange(peer, "HEAD /many/ HTTP/1.1\r\nHost: a\r\n\r\n")) == "200 ");
+    BOOST_TEST(count_of(exchange(peer, get("//many//")), "<a href=") == 1001U);
+    std::filesystem::remove_all(root / "many");
+    BOOST_TEST(status_of(exchange(peer, get("/many/"))) == "404");
     BOOST_TEST(summary_of(exchange(peer, get("/a.txt"))) == "200 hello");
 }
 

@@ -275,6 +275,7 @@ task<bool> Http::deliver(Visit& visit) {
         if (!delivered) break;
     }
     if (delivered && !delivery->after.empty()) delivered = co_await client.write(delivery->after);
+    if (delivered && delivery->page) delivered = co_await client.write(delivery->page->content());
     if (!delivery->log_line.empty())
         responder_->log(delivered ? delivery->log_line : delivery->failed_log_line);
     if (!delivered && client.why() == End::truncated)

@@ -42,11 +42,11 @@ struct Utf8Form {
     unsigned char length;
 };
 
-// Source: Unicode 15, table 3-7.
+// All but ASCII. Source: Unicode 15, table 3-7.
 constexpr Utf8Form utf8_forms[] = {
-    {0x00, 0x7f, 0x00, 0x00, 1}, {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
-    {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
-    {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
+    {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3}, {0xe1, 0xec, 0x80, 0xbf, 3},
+    {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3}, {0xf0, 0xf0, 0x90, 0xbf, 4},
+    {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
 };
 
 bool fits(const Utf8Form& form, std::string_view text) noexcept {
@@ -58,6 +58,13 @@ bool fits(const Utf8Form& form, std::string_view text) noexcept {
         if (byte < lowest || byte > highest) return false;
     }
     return true;
+}
+
+std::size_t length_of_form(unsigned char lead, std::string_view text) noexcept {
+    for (const Utf8Form& form : utf8_forms)
+        if (lead >= form.first_lead && lead <= form.last_lead && fits(form, text))
+            return form.length;
+    return 0;
 }
 
 /// Everything but letters, digits and `plain` escaped.
@@ -111,10 +118,8 @@ CleanPath clean_path(std::string_view path, bool serve_dotfiles,
 bool is_valid_utf8(std::string_view text) noexcept {
     while (!text.empty()) {
         const auto lead = static_cast<unsigned char>(text.front());
-        std::size_t length = 0;
-        for (const Utf8Form& form : utf8_forms)
-            if (lead >= form.first_lead && lead <= form.last_lead && fits(form, text))
-                length = form.length;
+        std::size_t length = lead < 0x80 ? 1 : 0;
+        if (length == 0) length = length_of_form(lead, text);
         if (length == 0) return false;
         text.remove_prefix(length);
     }

@@ -103,6 +103,18 @@ Persistence persistence_of(const RequestHead& head, bool persists) noexcept {
 
 }  // namespace
 
+std::shared_ptr<const Page> Listings::fresh(std::string_view path, TimePoint now) const {
+    for (const Kept& kept : kept_)
+        if (kept.page && kept.path == path && now - kept.made < Files::freshness) return kept.page;
+    return nullptr;
+}
+
+void Listings::keep(std::string path, std::shared_ptr<const Page> page, TimePoint now) {
+    if (page->text.size() > largest_page) return;
+    kept_[oldest_] = {std::move(path), std::move(page), now};
+    oldest_ = (oldest_ + 1) % kept_.size();
+}
+
 Responder::Responder(ServiceContext& context, const Options& options)
     : context_(context),
       types_(types_of(options)),
@@ -242,25 +254,40 @@ Responder::Rest Responder::send_ranges(const Exchange& exchange, const File& fil
 }
 
 Responder::Rest Responder::send_listing(const Exchange& exchange, Found found) {
+    const std::shared_ptr<const Page> page = listing_of(std::move(found));
+    if (!page) {
+        send_page(exchange, Status::internal_error, pages_.of(Status::internal_error));
+        return nullptr;
+    }
+    if (!exchange.wants_content() || page->text.size() <= largest_prepared - start_capacity) {
+        send_page(exchange, Status::ok, *page);
+        return std::make_unique<Delivery>(Delivery{.yields = true});
+    }
+    put_head(exchange, Status::ok, page->fields());
+    Delivery delivery{.page = page, .yields = true};
+    return deliver(exchange, Status::ok, page->content().size(), std::move(delivery));
+}
+
+/// Null, and logged, when the folder can't be read.
+std::shared_ptr<const Page> Responder::listing_of(Found found) {
+    if (auto page = listings_.fresh(found.path, now_.monotonic)) return page;
+    std::string path = found.path;
+    auto page = make_listing(std::move(found));
+    if (page) listings_.keep(std::move(path), page, now_.monotonic);
+    return page;
+}
+
+std::shared_ptr<const Page> Responder::make_listing(Found found) {
     auto content = read_folder(files_.root(), std::move(found.folder), found.path, files_.rules());
     if (!content) {
         context_.log(LogLevel::error,
                      fmt::format("can't list '{}': {}", found.path, content.error().message()));
-        send_page(exchange, Status::internal_error, pages_.of(Status::internal_error));
         return nullptr;
     }
-    Page page = make_page("text/html; charset=utf-8",
-                          listing_page(found.path, std::move(content->entries), content->is_cut),
-                          files_.rules().fields.added);
-    if (!exchange.wants_content() || page.text.size() <= largest_prepared - start_capacity) {
-        send_page(exchange, Status::ok, page);
-        return std::make_unique<Delivery>(Delivery{.yields = true});
-    }
-    put_head(exchange, Status::ok, page.fields());
-    page.text.erase(0, page.fields_size);
-    const std::uint64_t size = page.text.size();
-    Delivery delivery{.after = std::move(page.text), .yields = true};
-    return deliver(exchange, Status::ok, size, std::move(delivery));
+    return std::make_shared<const Page>(
+        make_page("text/html; charset=utf-8",
+                  listing_page(found.path, std::move(content->entries), content->is_cut),
+                  files_.rules().fields.added));
 }
 
 Responder::Rest Responder::deliver(const Exchange& exchange, Status status, std::uint64_t size,

@@ -24,10 +24,32 @@ struct Delivery {
     std::shared_ptr<const StaticFile> file{};  ///< null: there are no parts
     std::vector<Part> parts{};
     std::string after{};
+    std::shared_ptr<const Page> page{};  ///< not null: its content comes after all that
     bool yields = false;  ///< it took long to make: others have their turn before what is pipelined
 
     std::string log_line{};         ///< for when all of it was sent
     std::string failed_log_line{};  ///< for when not
+};
+
+/// The lists of folders that were made last, for as long as files are taken for unchanged: a long
+/// one takes tens of milliseconds to make, and those who ask at the same time share it.
+class Listings {
+  public:
+    /// Null when none was made of this clean path shortly before `now`.
+    [[nodiscard]] std::shared_ptr<const Page> fresh(std::string_view path, TimePoint now) const;
+    void keep(std::string path, std::shared_ptr<const Page> page, TimePoint now);
+
+  private:
+    static constexpr std::size_t most_pages = 4;
+    static constexpr std::size_t largest_page = 2U << 20;
+
+    struct Kept {
+        std::string path;
+        std::shared_ptr<const Page> page;
+        TimePoint made;
+    };
+    std::array<Kept, most_pages> kept_;
+    std::size_t oldest_ = 0;
 };
 
 /// Turns requests into responses, gathered in the connection's output.
@@ -69,6 +91,8 @@ class Responder {
     [[nodiscard]] Rest send_whole(const Exchange& exchange, const File& file);
     [[nodiscard]] Rest send_ranges(const Exchange& exchange, const File& file, const RangeSet& set);
     [[nodiscard]] Rest send_listing(const Exchange& exchange, Found found);
+    [[nodiscard]] std::shared_ptr<const Page> listing_of(Found found);
+    [[nodiscard]] std::shared_ptr<const Page> make_listing(Found found);
     [[nodiscard]] Rest deliver(const Exchange& exchange, Status status, std::uint64_t size,
                                Delivery delivery);
     void send_redirect(const Exchange& exchange, std::string_view path);
@@ -83,6 +107,7 @@ class Responder {
     MimeTypes types_;
     Files files_;
     Pages pages_;
+    Listings listings_;
     HeadStarts starts_;
     Moment now_;
     AccessLines lines_;

@@ -111,6 +111,9 @@ struct Page {
     [[nodiscard]] std::string_view fields() const noexcept {
         return std::string_view(text).substr(0, fields_size);
     }
+    [[nodiscard]] std::string_view content() const noexcept {
+        return std::string_view(text).substr(fields_size);
+    }
 };
 
 /// `more_fields` are whole lines.
