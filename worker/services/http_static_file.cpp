@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <functional>
 
 namespace preforkd::worker::http {
 namespace {
@@ -28,13 +29,12 @@ std::uint64_t mix(std::uint64_t value) noexcept {
     return value ^ value >> 31;
 }
 
-/// Appends exactly `size` bytes from the file's start.
-error_code append_content(int descriptor, std::size_t size, std::string& to) {
-    const std::size_t before = to.size();
-    to.resize(before + size);
+/// Reads exactly `size` bytes from the file's start.
+error_code read_content(int descriptor, std::size_t size, std::string& to) {
+    to.resize(size);
     for (std::size_t done = 0; done < size;) {
         const ssize_t got =
-            ::pread(descriptor, to.data() + before + done, size - done, static_cast<off_t>(done));
+            ::pread(descriptor, to.data() + done, size - done, static_cast<off_t>(done));
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return last_error();
         if (got == 0) return {EAGAIN, boost::system::system_category()};
@@ -53,11 +53,12 @@ FileIdentity identity_of(const struct stat& status) noexcept {
             .changed = to_nanoseconds(status.st_ctim)};
 }
 
-std::string make_etag(const FileIdentity& identity) {
+std::string make_etag(const FileIdentity& identity, Coding coding, std::string_view content) {
     std::uint64_t tag = 0;
     for (const std::uint64_t part :
          {identity.device, identity.inode, static_cast<std::uint64_t>(identity.modified),
-          static_cast<std::uint64_t>(identity.changed)})
+          static_cast<std::uint64_t>(identity.changed), static_cast<std::uint64_t>(coding),
+          static_cast<std::uint64_t>(std::hash<std::string_view>()(content))})
         tag = mix(tag + 0x9e3779b97f4a7c15 + part);
     return fmt::format("\"{:x}-{:016x}\"", identity.size, tag);
 }
@@ -69,7 +70,15 @@ Result<std::shared_ptr<const StaticFile>> StaticFile::make(OpenedFile opened,
     std::shared_ptr<StaticFile> file(new StaticFile);
     file->identity_ = opened.identity;
     file->type_ = description.type;
-    file->etag_ = make_etag(opened.identity);
+    std::string content;
+    if (opened.identity.size > largest_in_memory) {
+        file->descriptor_ = std::move(opened.descriptor);
+    } else if (const error_code error =
+                   read_content(opened.descriptor.get(),
+                                static_cast<std::size_t>(opened.identity.size), content)) {
+        return error;
+    }
+    file->etag_ = make_etag(opened.identity, description.coding, content);
     file->representation_ = {.type = file->type_,
                              .etag = file->etag_,
                              .size = opened.identity.size,
@@ -78,15 +87,9 @@ Result<std::shared_ptr<const StaticFile>> StaticFile::make(OpenedFile opened,
                              .varies = description.varies};
     file->whole_ = whole_fields(file->representation_, configured);
     file->fields_size_ = file->whole_.size();
+    file->whole_ += content;
     file->not_modified_ = http::not_modified_fields(file->representation_, configured);
     file->may_hide_a_change_ = now - to_seconds(opened.identity.changed) < 3;
-    if (opened.identity.size > largest_in_memory) {
-        file->descriptor_ = std::move(opened.descriptor);
-    } else if (const error_code error =
-                   append_content(opened.descriptor.get(),
-                                  static_cast<std::size_t>(opened.identity.size), file->whole_)) {
-        return error;
-    }
     return std::shared_ptr<const StaticFile>(std::move(file));
 }
 

@@ -27,8 +27,11 @@ struct FileIdentity {
 
 [[nodiscard]] FileIdentity identity_of(const struct stat& status) noexcept;
 
-/// A strong entity tag, with its quotes: another for every other identity.
-[[nodiscard]] std::string make_etag(const FileIdentity& identity);
+/// A strong entity tag, with its quotes: another for every other identity, coding and content. A
+/// small file's content is known, and tells what was changed twice within the kernel's tick and so
+/// has the same times; of a large one `content` is empty.
+[[nodiscard]] std::string make_etag(const FileIdentity& identity, Coding coding,
+                                    std::string_view content);
 
 /// A regular file that has been opened.
 struct OpenedFile {
