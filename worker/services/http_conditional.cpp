@@ -13,14 +13,15 @@ bool any_line_matches(const RequestHead& head, Field field, std::string_view eta
     return matches;
 }
 
-/// Whether the field holds a valid date and `modified` is not after it.
+/// Whether the field holds a valid date, and `modified` is known and not after it.
 enum class Since : std::uint8_t { invalid, unmodified, modified };
 
-Since compare_date(const RequestHead& head, Field field, UnixTime modified, UnixTime now) noexcept {
-    if (!head.has(field)) return Since::invalid;
+Since compare_date(const RequestHead& head, Field field, std::optional<UnixTime> modified,
+                   UnixTime now) noexcept {
+    if (!modified || !head.has(field)) return Since::invalid;
     const auto date = parse_date(head.value(field), now);
     if (!date) return Since::invalid;
-    return modified <= *date ? Since::unmodified : Since::modified;
+    return *modified <= *date ? Since::unmodified : Since::modified;
 }
 
 }  // namespace
@@ -65,7 +66,7 @@ bool is_range_current(const RequestHead& head, const Validators& current, UnixTi
     const std::string_view value = head.value(Field::if_range);
     if (!value.empty() && value.front() == '"') return value == current.etag;
     const auto date = parse_date(value, now);
-    return date && *date == current.last_modified && now > current.last_modified;
+    return date && date == current.last_modified && now > *date;
 }
 
 }  // namespace preforkd::worker::http

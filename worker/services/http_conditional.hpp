@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string_view>
 
 #include "worker/services/http_date.hpp"
@@ -7,10 +8,10 @@
 
 namespace preforkd::worker::http {
 
-/// What identifies the representation that would be sent.
+/// What identifies the representation that would be sent. A list of a folder has neither.
 struct Validators {
-    std::string_view etag;  ///< strong, with its quotes
-    UnixTime last_modified = 0;
+    std::string_view etag;  ///< strong, with its quotes; or empty
+    std::optional<UnixTime> last_modified;
 };
 
 enum class Condition : std::uint8_t {
@@ -20,7 +21,9 @@ enum class Condition : std::uint8_t {
 };
 
 /// Evaluates If-Match, If-Unmodified-Since, If-None-Match and If-Modified-Since of a GET or HEAD
-/// for an existing file, in the order of RFC 9110 §13.2.2. `now` is needed for old dates.
+/// for what would be answered with 200 (§13.2.1), in the order of RFC 9110 §13.2.2. A tag that
+/// isn't there matches no list but "*", and a date that isn't there is not compared (§13.1.3,
+/// §13.1.4). `now` is needed for old dates.
 [[nodiscard]] Condition evaluate_conditions(const RequestHead& head, const Validators& current,
                                             UnixTime now) noexcept;
 

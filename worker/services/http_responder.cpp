@@ -254,6 +254,18 @@ Responder::Rest Responder::send_ranges(const Exchange& exchange, const File& fil
 }
 
 Responder::Rest Responder::send_listing(const Exchange& exchange, Found found) {
+    switch (evaluate_conditions(exchange.head, Validators{}, now_.wall)) {
+        case Condition::holds:
+            break;
+        case Condition::not_modified:
+            put_head(exchange, Status::not_modified, files_.rules().fields.added, "\r\n");
+            log_request(exchange, Status::not_modified, 0);
+            return nullptr;
+        case Condition::failed:
+            send_page(exchange, Status::precondition_failed,
+                      pages_.of(Status::precondition_failed));
+            return nullptr;
+    }
     const std::shared_ptr<const Page> page = listing_of(std::move(found));
     if (!page) {
         send_page(exchange, Status::internal_error, pages_.of(Status::internal_error));
