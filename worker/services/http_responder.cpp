@@ -196,6 +196,8 @@ Responder::Rest Responder::answer_file(const Exchange& exchange, const Variants&
             case RangeVerdict::whole:
                 break;
             case RangeVerdict::partial:
+                // Content-Encoding would say that what is compressed is the multipart.
+                if (set.count > 1 && representation.coding != Coding::identity) break;
                 return send_ranges(exchange, file, set);
             case RangeVerdict::unsatisfiable:
                 send_unsatisfiable(exchange, representation);
