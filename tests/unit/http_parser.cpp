@@ -359,6 +359,7 @@ BOOST_AUTO_TEST_CASE(connections_persist_by_version_and_option) {
     BOOST_TEST(persists("1.1", "Connection: , ,\r\n"));
     BOOST_TEST(persists("1.0", "Connection: Keep-Alive\r\n"));
     BOOST_TEST(!persists("1.0", "Connection: keep-alive, close\r\n"));
+    BOOST_TEST(!parse("CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n").head.keep_alive);
 }
 
 BOOST_AUTO_TEST_CASE(only_100_continue_can_be_expected) {

@@ -143,10 +143,113 @@ BOOST_AUTO_TEST_CASE(methods_that_are_not_served_are_refused_and_the_connection_
         BOOST_TEST(status_of(response) == "405", method);
         BOOST_TEST(field_of(response, "Allow") == "GET, HEAD, OPTIONS");
     }
-    BOOST_TEST(status_of(exchange(peer, "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n")) == "405");
     BOOST_TEST(status_of(exchange(peer, "BREW / HTTP/1.1\r\nHost: a\r\n\r\n")) == "501");
     BOOST_TEST(status_of(exchange(peer, "get / HTTP/1.1\r\nHost: a\r\n\r\n")) == "501");
     BOOST_TEST(summary_of(exchange(peer, get("/a.txt"))) == "200 hello");
+}
+
+// What a client sends on in the hope of a tunnel could be taken for requests of its own.
+BOOST_AUTO_TEST_CASE(nothing_behind_a_connect_is_read_as_a_request) {
+    Peer peer = connect();
+    const std::string response =
+        exchange(peer, "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n" + get("/a.txt"));
+    BOOST_TEST(status_of(response) == "405");
+    BOOST_TEST(field_of(response, "Allow") == "GET, HEAD, OPTIONS");
+    BOOST_TEST(field_of(response, "Connection") == "close");
+    BOOST_TEST(count_of(response, "HTTP/1.1 ") == 1U);
+    BOOST_TEST(peer.ended());
+    BOOST_TEST(!peer.reset());
+}
+
+BOOST_AUTO_TEST_CASE(each_status_has_its_fields_and_no_others) {
+    options.listing = true;
+    std::filesystem::create_directory(root / "sub");
+    const std::string etag = field_of(exchange(get("/a.txt")), "ETag");
+    const std::string validated = "Last-Modified ETag Accept-Ranges ";
+    const std::string head = "HTTP/1.1\r\nHost: a\r\n";
+    struct {
+        std::string status, request, fields;
+    } const cases[] = {
+        {"200", "/a.txt " + head, "Content-Type Content-Length " + validated},
+        {"200", "/sub/ " + head, "Content-Type Content-Length "},
+        {"206", "/a.txt " + head + "Range: bytes=0-1\r\n",
+         "Content-Type Content-Length Content-Range " + validated},
+        {"206", "/a.txt " + head + "Range: bytes=0-0,2-2\r\n",
+         "Content-Type Content-Length " + validated},
+        {"301", "/sub " + head, "Content-Type Content-Length Location "},
+        {"304", "/a.txt " + head + "If-None-Match: " + etag + "\r\n", "Last-Modified ETag "},
+        {"304", "/sub/ " + head + "If-None-Match: *\r\n", ""},
+        {"400", "/%zz " + head, "Content-Type Content-Length "},
+        {"404", "/no " + head, "Content-Type Content-Length "},
+        {"412", "/a.txt " + head + "If-Match: \"x\"\r\n", "Content-Type Content-Length "},
+        {"412", "/sub/ " + head + "If-Match: \"x\"\r\n", "Content-Type Content-Length "},
+        {"416", "/a.txt " + head + "Range: bytes=9-\r\n",
+         "Content-Range Content-Type Content-Length "},
+        {"200", "/a.txt HTTP/1.0\r\n", "Connection Content-Type Content-Length " + validated},
+        {"200", "/a.txt HTTP/1.0\r\nConnection: keep-alive\r\n",
+         "Connection Content-Type Content-Length " + validated},
+    };
+    const auto names_in = [](const std::string& response) {
+        std::string names;
+        const std::string lines = response.substr(0, response.find("\r\n\r\n") + 2);
+        for (std::size_t at = lines.find("\r\n") + 2; at < lines.size();
+             at = lines.find("\r\n", at) + 2)
+            names += lines.substr(at, lines.find(':', at) - at) + " ";
+        return names;
+    };
+    for (const auto& each : cases) {
+        const std::string got = exchange("GET " + each.request + "\r\n");
+        BOOST_TEST(status_of(got) == each.status, each.request);
+        BOOST_TEST(names_in(got) == "Server Date " + each.fields, each.request);
+        const std::string length = field_of(got, "Content-Length");
+        BOOST_TEST(length == (each.status == "304" ? "-" : std::to_string(content_of(got).size())),
+                   each.request);
+        // Of a range HEAD knows nothing.
+        if (each.status == "206" || each.status == "416") continue;
+        const std::string asked = exchange("HEAD " + each.request + "\r\n");
+        BOOST_TEST(without_dates(asked) == without_dates(got.substr(0, got.find("\r\n\r\n") + 4)));
+    }
+    const std::string refused = exchange("POST /a.txt " + head + "\r\n");
+    BOOST_TEST(names_in(refused) == "Server Date Content-Type Content-Length Allow ");
+    BOOST_TEST(names_in(exchange("OPTIONS * " + head + "\r\n")) == "Server Date Allow ");
+    BOOST_TEST(names_in(exchange("OPTIONS * HTTP/1.0\r\n\r\n")) == "Server Date Connection Allow ");
+}
+
+// Conditions are of what would be served: RFC 9110 section 13.2.1.
+BOOST_AUTO_TEST_CASE(conditions_change_nothing_but_what_would_be_served) {
+    std::filesystem::create_directory(root / "sub");
+    for (const char* fields : {"If-Match: \"x\"\r\n", "If-None-Match: *\r\n",
+                               "If-Unmodified-Since: Sun, 06 Nov 1994 08:49:37 GMT\r\n"}) {
+        BOOST_TEST(status_of(exchange(get("/sub", fields))) == "301", fields);
+        BOOST_TEST(status_of(exchange(get("/sub/", fields))) == "404", fields);
+        BOOST_TEST(status_of(exchange(get("/no", fields))) == "404", fields);
+        BOOST_TEST(status_of(exchange("OPTIONS / HTTP/1.1\r\nHost: a\r\n" + std::string(fields) +
+                                      "\r\n")) == "204",
+                   fields);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(thousands_of_pipelined_requests_are_answered_in_order) {
+    for (int i = 0; i < 10; ++i) write(std::to_string(i), "<" + std::to_string(i) + ">");
+    std::string requests, expected, answers;
+    for (int i = 0; i < 10000; ++i) {
+        const std::string name = std::to_string(i * 7 % 10);
+        requests += "GET /" + name + " HTTP/1.1\r\nHost:a\r\n\r\n";
+        expected += "<" + name + ">";
+    }
+    Peer peer = connect();
+    std::size_t sent = 0;
+    server.run_until([&] {
+        sent += peer.send(std::string_view(requests).substr(sent));
+        server.settle();
+        answers += peer.receive();
+        return count_of(answers, "HTTP/1.1 200 OK\r\n") == 10000U && answers.back() == '>';
+    });
+    std::string order;
+    for (std::size_t at = answers.find('<'); at != std::string::npos;
+         at = answers.find('<', at + 1))
+        order += answers.substr(at, 3);
+    BOOST_TEST((order == expected));
 }
 
 BOOST_AUTO_TEST_CASE(options_tells_what_is_allowed) {

@@ -296,7 +296,9 @@ class Pass {
             return refuse(Status::expectation_failed, "expectation other than 100-continue");
         if (head_.body == BodyKind::length && head_.content_length > limits_.body)
             return refuse(Status::content_too_large, "content longer than max_body");
-        head_.keep_alive = !says_close_ && (!is_1_0 || says_keep_alive_);
+        // What follows a CONNECT may be meant for the tunnel that it doesn't get.
+        head_.keep_alive =
+            !says_close_ && (!is_1_0 || says_keep_alive_) && head_.form != TargetForm::authority;
         head_.expects_continue = !is_1_0 && expects_continue_ && head_.body != BodyKind::none;
         return true;
     }

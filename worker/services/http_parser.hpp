@@ -61,7 +61,7 @@ struct RequestHead {
     TargetForm form = TargetForm::origin;
     BodyKind body = BodyKind::none;
     std::uint8_t minor_version = 1;  ///< 0 or 1; later ones count as 1 (RFC 9110 §2.5)
-    bool keep_alive = false;         ///< what the client asks for; RFC 9112 §9.3
+    bool keep_alive = false;         ///< what the client asks for (RFC 9112 §9.3); not by CONNECT
     bool expects_continue = false;   ///< and has a body to send
 
     /// Whether the field was sent, if only with an empty value.
