@@ -14,7 +14,7 @@ constexpr std::string_view own_fields[] = {
     "content-length", "content-range", "content-type",      "date",
     "etag",           "keep-alive",    "last-modified",     "location",
     "server",         "trailer",       "transfer-encoding", "upgrade",
-    "cache-control",
+    "cache-control",  "retry-after",
 };
 
 std::optional<Status> error_status(std::string_view text) {
