@@ -1,6 +1,8 @@
 #include "worker/services/http_range.hpp"
 
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
+#include <random>
 #include <string>
 
 using namespace preforkd::worker::http;
@@ -97,6 +99,52 @@ BOOST_AUTO_TEST_CASE(sets_that_cost_more_than_the_file_get_the_file) {
     BOOST_TEST(read(many + ",20-20") == "200");
     BOOST_TEST(read(many + ",1000-1000") == "200");
     BOOST_TEST(read("bytes=0-18446744073709551615,0-18446744073709551615", UINT64_MAX) == "200");
+}
+
+// The worst that can be had: 16 parts, and all bytes of the file, or the smallest parts of it.
+BOOST_AUTO_TEST_CASE(a_multipart_costs_at_most_16_part_heads_more_than_the_file) {
+    const std::string type(80, 't');
+    const std::string boundary(32, 'b');
+    constexpr std::size_t names =
+        sizeof "\r\n--\r\nContent-Type: \r\nContent-Range: bytes -/\r\n\r\n";
+    std::mt19937_64 random(1);
+    std::size_t partial = 0;
+    std::uint64_t most_overhead = 0;
+    for (const std::uint64_t size : {1ULL, 2ULL, 16ULL, 17ULL, 1000ULL, 1ULL << 33, ~0ULL >> 1}) {
+        const std::size_t part_head =
+            names + type.size() + boundary.size() + 3 * std::to_string(size).size();
+        const auto bounded = [&](const std::string& field) {
+            RangeSet set;
+            if (read_ranges(field, size, set) != RangeVerdict::partial) return;
+            ++partial;
+            BOOST_TEST(set.count <= RangeSet::capacity, field);
+            std::uint64_t sum = 0;
+            for (const ByteRange& range : set.view()) sum += range.length();
+            BOOST_TEST(sum <= size, field);
+            const Multipart multipart(type, boundary, size, set);
+            const std::uint64_t overhead = multipart.content_length() - sum;
+            BOOST_TEST(overhead <= 17 * part_head, field);
+            most_overhead = std::max(most_overhead, overhead);
+        };
+        for (int round = 0; round < 2000; ++round) {
+            std::string field = "bytes=";
+            for (std::uint64_t count = 1 + random() % 20, i = 0; i < count; ++i) {
+                const std::uint64_t first = random() % size;
+                const std::uint64_t last = first + random() % (1 + size / (1 + random() % 40));
+                field += (i == 0 ? "" : ",") + std::to_string(first) + "-" + std::to_string(last);
+            }
+            bounded(field);
+        }
+        std::string tiny = "bytes=0-0", whole = "bytes=";
+        for (int i = 1; i < 16; ++i) tiny += ",0-0";  // the same byte again and again
+        for (std::uint64_t i = 0; i < 16; ++i)
+            whole += (i == 0 ? "" : ",") + std::to_string(size / 16 * i) + "-" +
+                     (i == 15 ? "" : std::to_string(size / 16 * (i + 1) - 1));
+        bounded(tiny);
+        bounded(whole);
+    }
+    BOOST_TEST(partial > 1000U);
+    BOOST_TEST(most_overhead > 16 * (type.size() + boundary.size()));
 }
 
 BOOST_AUTO_TEST_CASE(ranges_beyond_32_bits_are_exact) {
