@@ -1,6 +1,7 @@
 #include "master/ctl/commands.hpp"
 
 #include <fmt/format.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -18,6 +19,7 @@ namespace {
 /// What is shown per second is of so long.
 constexpr milliseconds sample{1000};
 constexpr milliseconds watch_interval{2000};
+constexpr int most_misses = 3;
 
 /// How often a waiting caller looks for its verdict, and how long at most. A reload is bounded by
 /// ready_timeout, an upgrade by that and its own checks.
@@ -31,23 +33,36 @@ void print(const std::string& text) {
 
 // ---- status ----
 
-Readings next_readings(RunningServer& server, Snapshot before, TimePoint before_moment) {
-    Snapshot now = server.read();
+Readings readings_of(Snapshot before, TimePoint before_moment, Snapshot now) {
     const TimePoint moment = Clock::now();
     return {std::move(before), std::move(now), moment - before_moment, moment, std::time(nullptr)};
 }
 
-/// Nothing ends it but the server's end or the person who watches.
+void show(const std::string& text) {
+    winsize window{};
+    if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0)
+        print(on_screen(text, window.ws_row));
+    else
+        print(text + "\n");
+}
+
+/// Nothing ends it but the server's end or the person who watches. The terminal is as it was after
+/// each picture, so that Ctrl-C needs no handling.
 int watch(RunningServer& server) {
-    const bool on_terminal = ::isatty(STDOUT_FILENO) != 0;
     Snapshot before = server.read();
     TimePoint moment = Clock::now();
     milliseconds interval = sample;
-    for (;;) {
+    for (int misses = 0;;) {
         if (server.wait_for_end(interval)) (void)server.read();  // throws: it has ended
-        Readings readings = next_readings(server, std::move(before), moment);
-        print((on_terminal ? "\x1b[H\x1b[2J" : "") + status_text(readings) +
-              (on_terminal ? "" : "\n"));
+        // Anew, for the program of an upgrade has a scoreboard of its own, and at first none.
+        auto now = server.read_anew();
+        if (!now) {
+            if (++misses == most_misses) server.open();  // throws: it is another version now
+            continue;
+        }
+        misses = 0;
+        Readings readings = readings_of(std::move(before), moment, std::move(*now));
+        show(status_text(readings));
         before = std::move(readings.now);
         moment = readings.moment;
         interval = watch_interval;
@@ -64,7 +79,7 @@ int show_status(RunningServer& server, const Order& order) {
         return exit_ok;
     }
     (void)server.wait_for_end(sample);
-    print(status_text(next_readings(server, std::move(first), moment)));
+    print(status_text(readings_of(std::move(first), moment, server.read())));
     return exit_ok;
 }
 

@@ -157,15 +157,20 @@ RunningServer RunningServer::find(const std::filesystem::path& lock_file) {
     auto pidfd = open_pidfd(*pid);
     if (!pidfd) throw has_ended(*pid);
     RunningServer server(*pid, std::move(*pidfd));
-    auto reader = server.open_scoreboard();
+    server.open();
+    return server;
+}
+
+void RunningServer::open() {
+    auto reader = open_scoreboard();
     if (reader) {
-        server.reader_ = std::move(*reader);
-        return server;
+        reader_ = std::move(*reader);
+        return;
     }
     const int error = reader.error().value();
-    if (error == EACCES || error == EPERM) throw not_permitted(*pid);
-    if (server.wait_for_end(milliseconds(0))) throw has_ended(*pid);
-    throw another_version(*pid);
+    if (error == EACCES || error == EPERM) throw not_permitted(pid_);
+    if (wait_for_end(milliseconds(0))) throw has_ended(pid_);
+    throw another_version(pid_);
 }
 
 Result<ScoreboardReader> RunningServer::open_scoreboard() const {

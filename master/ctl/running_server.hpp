@@ -34,6 +34,9 @@ class RunningServer {
 
     [[nodiscard]] Pid pid() const noexcept { return pid_; }
 
+    /// Looks for its scoreboard anew. Throws NoServer.
+    void open();
+
     /// What it has counted up to now. Throws NoServer when it has ended or can't be read.
     [[nodiscard]] Snapshot read();
 

@@ -196,4 +196,19 @@ std::string latency_text(std::uint64_t nanoseconds) {
     return fmt::format("{:.2f}s", number / 1e9);
 }
 
+std::string on_screen(std::string_view text, std::size_t rows) {
+    // No wrapping, from the top; each line clears its rest, the last all below it.
+    std::string screen = "\x1b[?7l\x1b[H";
+    const auto lines = static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
+    const std::size_t room =
+        rows < 2 || lines < rows ? lines : rows - 2;  // the cursor has the last
+    for (std::size_t line = 0; line < room; ++line) {
+        const std::size_t end = text.find('\n');
+        (screen += text.substr(0, end)) += "\x1b[K\n";
+        text.remove_prefix(end + 1);
+    }
+    if (room < lines) screen += fmt::format("({} more lines)\x1b[K\n", lines - room);
+    return screen + "\x1b[J\x1b[?7h";
+}
+
 }  // namespace preforkd::ctl

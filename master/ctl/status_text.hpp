@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "shared/scoreboard_reader.hpp"
 #include "shared/types.hpp"
@@ -20,6 +21,10 @@ struct Readings {
 
 /// What `preforkctl status` prints.
 [[nodiscard]] std::string status_text(const Readings& readings);
+
+/// `text` drawn over what a terminal of so many rows shows, without a flicker; what finds no room
+/// is counted in the last row. Rows 0: of unknown height.
+[[nodiscard]] std::string on_screen(std::string_view text, std::size_t rows);
 
 /// "42 s", "12m 03s", "4h 12m", "3d 04h".
 [[nodiscard]] std::string duration_text(seconds duration);

@@ -87,13 +87,19 @@ Outcome run_preforkd(const std::vector<std::string>& arguments) {
     return finish(execute(command));
 }
 
-Outcome run_preforkctl(const std::string& lock_file, const std::vector<std::string>& arguments,
-                       std::function<void()> before_exec) {
+Command preforkctl_command(const std::string& lock_file,
+                           const std::vector<std::string>& arguments) {
     Command command;
     command.program = PREFORKD_CONTROL;
     command.arguments = {"preforkctl", "-p", lock_file};
     command.arguments.insert(command.arguments.end(), arguments.begin(), arguments.end());
     command.environment = sanitizer_options();
+    return command;
+}
+
+Outcome run_preforkctl(const std::string& lock_file, const std::vector<std::string>& arguments,
+                       std::function<void()> before_exec) {
+    Command command = preforkctl_command(lock_file, arguments);
     command.before_exec = std::move(before_exec);
     return finish(execute(command));
 }

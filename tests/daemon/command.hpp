@@ -43,7 +43,11 @@ struct Outcome {
 /// `preforkd ARGUMENTS`, from its start to its end.
 [[nodiscard]] Outcome run_preforkd(const std::vector<std::string>& arguments);
 
-/// `preforkctl -p LOCK_FILE ARGUMENTS`, the same.
+/// `preforkctl -p LOCK_FILE ARGUMENTS`.
+[[nodiscard]] Command preforkctl_command(const std::string& lock_file,
+                                         const std::vector<std::string>& arguments);
+
+/// The same, from its start to its end.
 [[nodiscard]] Outcome run_preforkctl(const std::string& lock_file,
                                      const std::vector<std::string>& arguments,
                                      std::function<void()> before_exec = {});

@@ -94,13 +94,8 @@ BOOST_AUTO_TEST_CASE(many_who_wait_for_a_reload_all_hear_of_it) {
     Daemon server;
     server.start();
     std::vector<Execution> waiting;
-    for (int i = 0; i < 5; ++i) {
-        Command command;
-        command.program = PREFORKD_CONTROL;
-        command.arguments = {"preforkctl", "-p", server.lock_file(), "reload", "--wait"};
-        command.environment = sanitizer_options();
-        waiting.push_back(execute(command));
-    }
+    for (int i = 0; i < 5; ++i)
+        waiting.push_back(execute(preforkctl_command(server.lock_file(), {"reload", "--wait"})));
     for (Execution& one : waiting)
         check_says(finish(std::move(one)), 0, {"reload ok: generation "});
     server.stop();
@@ -163,11 +158,7 @@ BOOST_AUTO_TEST_CASE(an_upgrade_whose_workers_cannot_start_is_told_as_what_it_is
     server.start();
     server.configure(listener("echo", "probe", "gate = " + gate.name() + "\n"));
     server.install({.version = "2.0"});
-    Command command;
-    command.program = PREFORKD_CONTROL;
-    command.arguments = {"preforkctl", "-p", server.lock_file(), "upgrade", "--wait"};
-    command.environment = sanitizer_options();
-    Execution waiting = execute(command);
+    Execution waiting = execute(preforkctl_command(server.lock_file(), {"upgrade", "--wait"}));
     gate.next().fail("the moon is full");
     check_says(finish(std::move(waiting)), 1,
                {"upgraded: 1.0 to 2.0", "the moon is full",

@@ -69,6 +69,14 @@ BOOST_AUTO_TEST_CASE(quantities_are_short) {
     BOOST_TEST(latency_text(1'500'000'000) == "1.50s");
 }
 
+BOOST_AUTO_TEST_CASE(a_screen_holds_the_first_lines_and_counts_the_others) {
+    const std::string all = "\x1b[?7l\x1b[Ha\x1b[K\nb\x1b[K\nc\x1b[K\n\x1b[J\x1b[?7h";
+    BOOST_TEST(on_screen("a\nb\nc\n", 0) == all);
+    BOOST_TEST(on_screen("a\nb\nc\n", 4) == all);  // the cursor has the fourth
+    BOOST_TEST(on_screen("a\nb\nc\n", 3) ==
+               "\x1b[?7l\x1b[Ha\x1b[K\n(2 more lines)\x1b[K\n\x1b[J\x1b[?7h");
+}
+
 BOOST_AUTO_TEST_CASE(orders_are_read) {
     const Order order = order_of({"-p", "/a/lock", "status", "--json"});
     BOOST_TEST((order.command == Command::status));
