@@ -155,7 +155,7 @@ std::string help_text(std::string_view program, const Services& services) {
         program, options_text());
     for (const ServiceSpec& service : services) {
         const std::string indent(20, ' ');
-        text += wrapped(service.doc, line_width, indent)
+        text += wrapped(service.doc.empty() ? "..." : service.doc, line_width, indent)
                     .replace(0, indent.size(), fmt::format("  {:<17} ", service.name));
     }
     text += help_of_keys("Keys of the server, above the first section", global_keys());

@@ -6,7 +6,7 @@ install(SCRIPT ${PROJECT_BINARY_DIR}/install_service.cmake COMPONENT preforkd)
 install(DIRECTORY conf/site DESTINATION ${CMAKE_INSTALL_DATADIR}/preforkd COMPONENT preforkd)
 install(DIRECTORY conf/service/drop-ins conf/container
   DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples COMPONENT preforkd)
-foreach(program preforkd preforkctl)  # found by the program's name
+foreach(program preforkd bbserve preforkctl)  # found by the program's name
   install(FILES conf/completion/preforkd RENAME ${program}
     DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions COMPONENT preforkd)
 endforeach()
