@@ -90,6 +90,13 @@ BOOST_AUTO_TEST_CASE(help_fits_a_terminal) {
     }
 }
 
+BOOST_AUTO_TEST_CASE(a_service_without_a_sentence_has_a_line_of_its_own) {
+    // The next service stood in the same line, where bash's completion didn't find it.
+    const std::string help =
+        help_text("served", {{.name = "mute"}, {.name = "loud", .doc = "Hi."}});
+    BOOST_TEST(has(help, "\n  mute              ...\n  loud              Hi.\n"));
+}
+
 BOOST_AUTO_TEST_CASE(the_sample_file_is_valid_as_it_stands) {
     const TemporaryFolder folder;
     const std::string sample = sample_file("served", services());
