@@ -49,11 +49,24 @@ NoServer not_permitted(Pid pid) {
                         pid.value)};
 }
 
-NoServer another_version(Pid pid) {
+NoServer another_program(Pid pid) {
     return {exit_failure, status_unknown,
-            fmt::format("pid {} holds the lock, but this preforkctl {} can't read its state\n"
+            fmt::format("pid {} holds the lock, but this preforkctl {} can't find its state\n"
                         "    it is another version, or another program; to stop it: kill -TERM {}",
                         pid.value, PREFORKD_VERSION, pid.value)};
+}
+
+/// Source: shared/scoreboard.hpp: every version's memory begins with its number.
+NoServer another_version(Pid pid, const UniqueFd& memory) {
+    std::uint32_t version = 0;
+    const bool is_read = ::pread(memory.get(), &version, sizeof version, 0) == sizeof version;
+    return {
+        exit_failure, status_unknown,
+        fmt::format("pid {} is another version of preforkd: its scoreboard is of version {}, this "
+                    "preforkctl {} reads version {}\n"
+                    "    use the preforkctl that was installed with it; to stop it: kill -TERM {}",
+                    pid.value, is_read ? std::to_string(version) : "?", PREFORKD_VERSION,
+                    scoreboard_version, pid.value)};
 }
 
 NoServer has_ended(Pid pid) {
@@ -170,7 +183,9 @@ void RunningServer::open() {
     const int error = reader.error().value();
     if (error == EACCES || error == EPERM) throw not_permitted(pid_);
     if (wait_for_end(milliseconds(0))) throw has_ended(pid_);
-    throw another_version(pid_);
+    if (const auto memory = find_memory(pid_, master_page_name); memory && error == EPROTO)
+        throw another_version(pid_, *memory);
+    throw another_program(pid_);
 }
 
 Result<ScoreboardReader> RunningServer::open_scoreboard() const {

@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 #include "daemon.hpp"
 #include "gate.hpp"
 #include "needs_root.hpp"
+#include "shared/scoreboard.hpp"
 #include "variant.hpp"
 
 // preforkctl against real servers.
@@ -191,6 +193,27 @@ BOOST_AUTO_TEST_CASE(a_holder_without_a_readable_scoreboard_is_another_version) 
     check_says(run_preforkctl(lock, {"reload"}), 1,
                {pid + " holds the lock, but this preforkctl", "it is another version"});
     check_says(run_preforkctl(lock, {"status"}), 4, {pid + " holds the lock, but this preforkctl"});
+}
+
+BOOST_AUTO_TEST_CASE(a_scoreboard_of_another_version_is_named_as_such) {
+    const TempFolder folder;
+    const std::string lock = folder / "lock";
+    std::ofstream(lock) << ::getpid() << "\n";
+    const preforkd::UniqueFd held(::open(lock.c_str(), O_RDWR | O_CLOEXEC));
+    BOOST_REQUIRE(::flock(held.get(), LOCK_EX | LOCK_NB) == 0);
+    const preforkd::UniqueFd memory(::memfd_create(preforkd::master_page_name, MFD_CLOEXEC));
+    const std::uint32_t version = preforkd::scoreboard_version + 1;
+    BOOST_REQUIRE(::ftruncate(memory.get(), sizeof(preforkd::MasterPage)) == 0);
+    BOOST_REQUIRE(::pwrite(memory.get(), &version, sizeof version, 0) == sizeof version);
+    const std::string named = "its scoreboard is of version " + std::to_string(version);
+    const std::string pid = std::to_string(::getpid());
+    for (const std::vector<std::string>& order : std::vector<std::vector<std::string>>{
+             {"reload", "--wait"}, {"stop"}, {"metrics"}, {"workers", "+1"}})
+        check_says(run_preforkctl(lock, order), 1,
+                   {"pid " + pid + " is another version", named, "\n    use the preforkctl that",
+                    "kill -TERM " + pid});
+    check_says(run_preforkctl(lock, {"status"}), 4, {named});
+    BOOST_TEST(run_preforkctl(lock, {"status", "--quiet"}).exit == exited(4));
 }
 
 BOOST_AUTO_TEST_CASE(another_users_server_is_not_ours_to_control, *precondition(needs_root)) {
