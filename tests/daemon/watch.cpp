@@ -65,6 +65,7 @@ struct Terminal {
     /// In a child: becomes its controlling terminal and descriptors 0, 1 and 2.
     void take_over() const {
         ::setsid();
+        (void)std::signal(SIGINT, SIG_DFL);  // whoever started the test may ignore it
         const int theirs = ::open(name.c_str(), O_RDWR);
         for (const int descriptor : {0, 1, 2})
             if (::dup2(theirs, descriptor) < 0) ::_exit(96);
