@@ -7,6 +7,7 @@
 
 #include <cstring>
 
+#include "master/read_only_hint.hpp"
 #include "shared/exit_code.hpp"
 #include "shared/result.hpp"
 #include "shared/unique_fd.hpp"
@@ -14,21 +15,22 @@
 namespace preforkd::master {
 namespace {
 
-[[noreturn]] void refuse(const std::string& path, const std::string& why) {
-    throw StartupError(exit_failure, fmt::format("folder {}: {}", path, why));
+[[noreturn]] void refuse(const std::string& path, const std::string& why, const std::string& hint,
+                         int code = exit_failure) {
+    throw StartupError(code, fmt::format("folder {}: {}\n    {}", path, why, hint));
 }
 
 [[noreturn]] void refuse_errno(const std::string& path, const char* doing, int error) {
+    const std::string why = fmt::format("{}: {}", doing, std::strerror(error));
     if (error == EACCES || error == EPERM)
-        throw StartupError(exit_no_privilege,
-                           fmt::format("folder {}: {}: {}; make it beforehand, start as root, or "
-                                       "configure another path",
-                                       path, doing, std::strerror(error)));
+        refuse(path, why, "make it beforehand, start as root, or configure another path",
+               exit_no_privilege);
     if (error == ENOENT)
-        refuse(path, fmt::format("the folder that should hold it ({}) does not exist; make it "
-                                 "beforehand or configure another path",
-                                 folder_of(path)));
-    refuse(path, fmt::format("{}: {}", doing, std::strerror(error)));
+        refuse(path,
+               fmt::format("the folder that should hold it ({}) does not exist", folder_of(path)),
+               "make it beforehand or configure another path");
+    if (error == EROFS) refuse(path, why, read_only_hint);
+    refuse(path, why, "configure another path");
 }
 
 }  // namespace
@@ -53,18 +55,20 @@ void make_own_folder(const std::string& path, mode_t mode) {
     if (!folder.is_open()) {
         // With O_DIRECTORY a symlink gives ENOTDIR, not ELOOP. Source: open(2), O_NOFOLLOW.
         if (errno == ENOTDIR || errno == ELOOP)
-            refuse(path, "is a symbolic link or not a folder; remove it or configure another path");
+            refuse(path, "is a symbolic link or not a folder",
+                   "remove it or configure another path");
         refuse_errno(path, "cannot open it", errno);
     }
     struct stat found {};
     if (::fstat(folder.get(), &found) < 0) refuse_errno(path, "cannot look at it", errno);
     if (found.st_uid != ::geteuid())
-        refuse(path, fmt::format("belongs to uid {}, not to uid {} that starts this program; "
-                                 "remove it, chown it or configure another path",
-                                 found.st_uid, ::geteuid()));
+        refuse(path,
+               fmt::format("belongs to uid {}, not to uid {} that starts this program",
+                           found.st_uid, ::geteuid()),
+               "remove it, chown it or configure another path");
     if ((found.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-        refuse(path, fmt::format("has mode {:04o}, others can write to it; chmod go-w {}",
-                                 found.st_mode & 07777, path));
+        refuse(path, fmt::format("has mode {:04o}, others can write to it", found.st_mode & 07777),
+               fmt::format("chmod go-w {}", path));
 }
 
 void require_safe_folder_of(const std::string& path, const char* what) {
@@ -74,15 +78,18 @@ void require_safe_folder_of(const std::string& path, const char* what) {
         if (errno != ENOENT) refuse_errno(folder, "cannot look at it", errno);
         return make_own_folder(folder);
     }
-    if (!S_ISDIR(found.st_mode)) refuse(folder, fmt::format("is no folder, for {} {}", what, path));
+    if (!S_ISDIR(found.st_mode))
+        refuse(folder, fmt::format("is no folder, for {} {}", what, path),
+               "configure another path");
     if (found.st_uid != 0 && found.st_uid != ::geteuid())
-        refuse(folder, fmt::format("belongs to uid {}, who could replace the {} in it; chown it or "
-                                   "configure another path",
-                                   found.st_uid, what));
+        refuse(folder,
+               fmt::format("belongs to uid {}, who could replace the {} in it", found.st_uid, what),
+               "chown it or configure another path");
     if ((found.st_mode & S_IWOTH) != 0 && (found.st_mode & S_ISVTX) == 0)
-        refuse(folder, fmt::format("has mode {:04o}, anybody could replace the {} in it; chmod o-w "
-                                   "{} or configure another path",
-                                   found.st_mode & 07777, what, folder));
+        refuse(folder,
+               fmt::format("has mode {:04o}, anybody could replace the {} in it",
+                           found.st_mode & 07777, what),
+               fmt::format("chmod o-w {} or configure another path", folder));
 }
 
 }  // namespace preforkd::master

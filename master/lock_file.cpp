@@ -15,47 +15,53 @@
 #include "master/capabilities.hpp"
 #include "master/folders.hpp"
 #include "master/processes.hpp"
+#include "master/read_only_hint.hpp"
 #include "shared/exit_code.hpp"
 
 namespace preforkd::master {
 namespace {
 
-[[noreturn]] void refuse(const std::string& path, const std::string& why, int code = exit_failure) {
-    throw StartupError(code, fmt::format("lock file {}: {}", path, why));
+[[noreturn]] void refuse(const std::string& path, const std::string& why, const std::string& hint,
+                         int code = exit_failure) {
+    throw StartupError(code, fmt::format("lock file {}: {}\n    {}", path, why, hint));
 }
+
+constexpr const char* restart = "the old program goes on; stop it and start this one";
+constexpr const char* other_path = "set lock_file to another path";
+constexpr const char* remove_or_other_path = "remove it or set lock_file to another path";
 
 [[noreturn]] void refuse_open(const std::string& path, int error) {
     switch (error) {
         case ELOOP:
-            refuse(path, "is a symbolic link, which could lead anywhere; remove it");
+            refuse(path, "is a symbolic link, which could lead anywhere", "remove it");
         case EISDIR:
         case ENXIO:  // a socket
-            refuse(path, "is no regular file; remove it or set lock_file to another path");
+            refuse(path, "is no regular file", remove_or_other_path);
         case EACCES:
         case EPERM:
-            refuse(path,
-                   fmt::format("cannot open it: {}; start as the user it belongs to, or set "
-                               "lock_file to a path you can write",
-                               std::strerror(error)),
+            refuse(path, fmt::format("cannot open it: {}", std::strerror(error)),
+                   "start as the user it belongs to, or set lock_file to a path you can write",
                    exit_no_privilege);
+        case EROFS:
+            refuse(path, fmt::format("cannot open it: {}", std::strerror(error)), read_only_hint);
         default:
-            refuse(path, fmt::format("cannot open it: {}", std::strerror(error)));
+            refuse(path, fmt::format("cannot open it: {}", std::strerror(error)), other_path);
     }
 }
 
 void require_our_plain_file(const std::string& path, const struct stat& found) {
-    if (!S_ISREG(found.st_mode))
-        refuse(path, "is no regular file; remove it or set lock_file to another path");
+    if (!S_ISREG(found.st_mode)) refuse(path, "is no regular file", remove_or_other_path);
     if (found.st_uid != ::geteuid())
-        refuse(path, fmt::format("belongs to uid {}, not to uid {} that starts this program; "
-                                 "remove it or set lock_file to another path",
-                                 found.st_uid, ::geteuid()));
-    if ((found.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-        refuse(path, fmt::format("has mode {:04o}, others can write to it; remove it",
-                                 found.st_mode & 07777));
-    if (found.st_nlink > 1)
         refuse(path,
-               fmt::format("is one of {} hard links to the same file; remove it", found.st_nlink));
+               fmt::format("belongs to uid {}, not to uid {} that starts this program",
+                           found.st_uid, ::geteuid()),
+               remove_or_other_path);
+    if ((found.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+        refuse(path, fmt::format("has mode {:04o}, others can write to it", found.st_mode & 07777),
+               "remove it");
+    if (found.st_nlink > 1)
+        refuse(path, fmt::format("is one of {} hard links to the same file", found.st_nlink),
+               "remove it");
 }
 
 /// Whether `path` (still) names the file that is open as `fd`.
@@ -70,12 +76,12 @@ bool leads_to(const std::string& path, int fd) noexcept {
     const auto holder = find_lock_holder(lock);
     if (!holder)
         throw StartupError(exit_failure,
-                           fmt::format("already running as another user's process (lock {}); name "
-                                       "another lock_file to run beside it",
+                           fmt::format("already running as another user's process (lock {})\n"
+                                       "    to run beside it, set lock_file to another path",
                                        path));
     throw StartupError(exit_failure,
-                       fmt::format("already running as pid {0} (lock {1}); to apply a changed "
-                                   "configuration: kill -HUP {0}",
+                       fmt::format("already running as pid {0} (lock {1})\n"
+                                   "    to apply a changed configuration: kill -HUP {0}",
                                    holder->value, path));
 }
 
@@ -97,10 +103,12 @@ UniqueFd try_to_lock(const std::string& path) {
     // a file that nobody else will find, and a third process would hold the one that they do.
     if (!leads_to(path, fd.get())) return {};
     if (error == EWOULDBLOCK) refuse_held(path, fd);
-    if (error != 0) refuse(path, fmt::format("cannot lock it: {}", std::strerror(error)));
+    if (error != 0)
+        refuse(path, fmt::format("cannot lock it: {}", std::strerror(error)), other_path);
     // Readable for all, whatever the umask: its text tells people whom to signal.
     if (::fchmod(fd.get(), 0644) < 0)
-        refuse(path, fmt::format("cannot set its permissions: {}", std::strerror(errno)));
+        refuse(path, fmt::format("cannot set its permissions: {}", std::strerror(errno)),
+               other_path);
     return fd;
 }
 
@@ -135,19 +143,24 @@ LockFile LockFile::acquire(std::string path) {
         if (!fd.is_open()) continue;
         LockFile lock(std::move(path), std::move(fd));
         if (const error_code error = lock.write_pid())
-            refuse(lock.path(), fmt::format("cannot write our pid: {}", error.message()));
+            refuse(lock.path(), fmt::format("cannot write our pid: {}", error.message()),
+                   other_path);
         return lock;
     }
-    refuse(path, "another program keeps replacing it; find out which and set lock_file elsewhere");
+    refuse(path, "another program keeps replacing it",
+           "find out which, or set lock_file to another path");
 }
 
 LockFile LockFile::adopt(std::string path, int fd) {
     struct stat found {};
     if (::fstat(fd, &found) < 0 || !S_ISREG(found.st_mode))
-        refuse(path, fmt::format("descriptor {} handed over for it is no regular file", fd));
+        refuse(path, fmt::format("descriptor {} handed over for it is no regular file", fd),
+               restart);
     if (::flock(fd, LOCK_EX | LOCK_NB) < 0)
-        refuse(path, fmt::format("descriptor {} handed over for it does not hold the lock: {}", fd,
-                                 std::strerror(errno)));
+        refuse(path,
+               fmt::format("descriptor {} handed over for it does not hold the lock: {}", fd,
+                           std::strerror(errno)),
+               restart);
     LockFile lock(std::move(path), UniqueFd(fd));
     (void)::fcntl(fd, F_SETFD, FD_CLOEXEC);
     lock.owner_ = Pid{::getpid()};

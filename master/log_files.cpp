@@ -7,7 +7,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <cstring>
+
 #include "master/null_device.hpp"
+#include "master/read_only_hint.hpp"
 #include "shared/exit_code.hpp"
 #include "shared/result.hpp"
 
@@ -18,10 +21,33 @@ constexpr int appending =
     O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
 constexpr mode_t log_mode = 0640;
 
-[[noreturn]] void refuse(const std::string& path, const std::string& why,
-                         const std::string& what_to_do) {
-    throw StartupError(exit_failure,
-                       fmt::format("can't open log '{}': {}\n    {}", path, why, what_to_do));
+/// A log that is to be opened: its key in the configuration, and where it lies.
+struct Log {
+    const char* key;
+    std::filesystem::path path;
+};
+
+[[noreturn]] void refuse(const Log& log, const std::string& why, const std::string& what_to_do) {
+    throw StartupError(exit_failure, fmt::format("can't open {} '{}': {}\n    {}", log.key,
+                                                 log.path.string(), why, what_to_do));
+}
+
+/// What to do when the system refuses to make or open it.
+std::string advice_on(int error) {
+    switch (error) {
+        case EROFS:
+            return read_only_hint;
+        case EACCES:
+        case EPERM:
+            return "name a file that this user can write";
+        case ENOSPC:
+        case EDQUOT:
+            return "make room there, or name a file on another disk";
+        case ENOENT:
+            return "make the folder above it, or name another file";
+        default:
+            return "name another file";
+    }
 }
 
 /// Whether nobody but root and us can put a file of theirs where `path` is.
@@ -32,61 +58,67 @@ bool folder_is_ours(const std::filesystem::path& path) {
     return owned && (status.st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
-void make_folder_if_absent(const std::filesystem::path& path) {
-    const std::filesystem::path folder = path.parent_path();
-    if (::mkdir(folder.c_str(), 0750) < 0 && errno != EEXIST)
-        refuse(path, fmt::format("can't make its folder: {}", last_error().message()),
-               "make the folder, or name another file");
+void make_folder_if_absent(const Log& log) {
+    const std::filesystem::path folder = log.path.parent_path();
+    if (::mkdir(folder.c_str(), 0750) == 0 || errno == EEXIST) return;
+    const int error = errno;
+    refuse(log, fmt::format("can't make its folder: {}", std::strerror(error)), advice_on(error));
 }
 
-void check_opened(const std::string& path, const UniqueFd& file) {
+void check_opened(const Log& log, const UniqueFd& file) {
     struct stat status {};
-    if (::fstat(file.get(), &status) < 0) refuse(path, last_error().message(), "name a file");
+    if (::fstat(file.get(), &status) < 0) refuse(log, last_error().message(), "name a file");
     const bool can_be_written =
         S_ISREG(status.st_mode) || S_ISCHR(status.st_mode) || S_ISFIFO(status.st_mode);
-    if (!can_be_written) refuse(path, "is not a file", "name a file, a FIFO or a terminal");
-    if (folder_is_ours(path)) return;
+    if (!can_be_written) refuse(log, "is not a file", "name a file, a FIFO or a terminal");
+    if (folder_is_ours(log.path)) return;
     if (S_ISREG(status.st_mode) && status.st_nlink != 1)
-        refuse(path, "has several names (hard links) in a folder that others can write",
+        refuse(log, "has several names (hard links) in a folder that others can write",
                "remove it, or use a folder of root's");
     if (status.st_uid != 0 && status.st_uid != ::geteuid())
-        refuse(path,
+        refuse(log,
                fmt::format("belongs to uid {} in a folder that others can write", status.st_uid),
                "remove it, or use a folder of root's");
 }
 
-UniqueFd open_file(const std::filesystem::path& path) {
-    make_folder_if_absent(path);
-    UniqueFd file(::open(path.c_str(), appending, log_mode));
+UniqueFd open_file(const Log& log) {
+    make_folder_if_absent(log);
+    UniqueFd file(::open(log.path.c_str(), appending, log_mode));
     // A link to /dev/stdout in a folder of root's is what container images do.
-    if (!file.is_open() && errno == ELOOP && folder_is_ours(path))
-        file.reset(::open(path.c_str(), appending & ~O_NOFOLLOW, log_mode));
+    if (!file.is_open() && errno == ELOOP && folder_is_ours(log.path))
+        file.reset(::open(log.path.c_str(), appending & ~O_NOFOLLOW, log_mode));
     if (!file.is_open()) {
         switch (errno) {
             case ELOOP:
-                refuse(path, "is a symbolic link in a folder that others can write",
+                refuse(log, "is a symbolic link in a folder that others can write",
                        "remove it, or use a folder of root's");
             case ENXIO:
-                refuse(path, "is a FIFO that nobody reads", "start its reader first");
+                refuse(log, "is a FIFO that nobody reads", "start its reader first");
             case EISDIR:
-                refuse(path, "is a folder", "name a file in it");
-            default:
-                refuse(path, last_error().message(), "name a file that this user can write");
+                refuse(log, "is a folder", "name a file in it");
+            default: {
+                const int error = errno;
+                refuse(log, std::strerror(error), advice_on(error));
+            }
         }
     }
-    check_opened(path, file);
+    check_opened(log, file);
     return file;
 }
 
-/// The connected socket keeps working for workers whose sandbox lets them make none.
-UniqueFd open_syslog(const std::string& path) {
+error_code connect_to_syslog(const UniqueFd& socket, const std::string& path) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     path.copy(address.sun_path, sizeof address.sun_path - 1);
+    const auto* const name = reinterpret_cast<const sockaddr*>(&address);
+    return ::connect(socket.get(), name, sizeof address) < 0 ? last_error() : error_code{};
+}
+
+/// The connected socket keeps working for workers whose sandbox lets them make none.
+UniqueFd open_syslog(const Log& log) {
     UniqueFd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    if (!socket.is_open() ||
-        ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
-        refuse(path, last_error().message(), "is a system log running? else name a file");
+    const error_code error = socket.is_open() ? connect_to_syslog(socket, log.path) : last_error();
+    if (error) refuse(log, error.message(), "is a system log running? else name a file");
     return socket;
 }
 
@@ -94,12 +126,13 @@ UniqueFd copy_of(int descriptor) {
     return UniqueFd(::fcntl(descriptor, F_DUPFD_CLOEXEC, 3));
 }
 
-UniqueFd open_target(const LogTarget& target, const LogSurroundings& surroundings) {
+UniqueFd open_target(const char* key, const LogTarget& target,
+                     const LogSurroundings& surroundings) {
     switch (target.kind) {
         case LogTarget::Kind::file:
-            return open_file(target.path);
+            return open_file({key, target.path});
         case LogTarget::Kind::syslog:
-            return open_syslog(surroundings.syslog_path);
+            return open_syslog({key, surroundings.syslog_path});
         case LogTarget::Kind::automatic:
         case LogTarget::Kind::standard_error:
             return copy_of(surroundings.standard_error);
@@ -131,11 +164,12 @@ LogFiles open_logs(const Config& config, const LogSurroundings& surroundings) {
     const LogTarget errors = error_log_of(config, surroundings.foreground, ::geteuid());
     const LogTarget output = output_log_of(config, surroundings.foreground, ::geteuid());
     LogFiles logs;
-    logs.error = open_target(errors, surroundings);
+    logs.error = open_target("error_log", errors, surroundings);
     logs.error_style = style_of(errors);
-    logs.output = output == errors ? copy_of(logs.error.get()) : open_target(output, surroundings);
+    logs.output = output == errors ? copy_of(logs.error.get())
+                                   : open_target("output_log", output, surroundings);
     if (config.access_log.kind == LogTarget::Kind::file)
-        logs.access = open_file(config.access_log.path);
+        logs.access = open_file({"access_log", config.access_log.path});
     for (const UniqueFd* log : {&logs.error, &logs.output})
         if (!log->is_open())
             throw StartupError(exit_failure, "can't open the logs: " + last_error().message());

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "master/read_only_hint.hpp"
 #include "shared/result.hpp"
 
 namespace preforkd::master {
@@ -29,6 +30,8 @@ Problem system_problem(int number) {
             return {text, "make it, or correct the path"};
         case EACCES:
             return {text, "give this user the right to open it"};
+        case EROFS:
+            return {text, read_only_hint};
         case ENOTDIR:
             return {"is not a folder", "name the folder, not a file in it"};
         case ELOOP:

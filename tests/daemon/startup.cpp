@@ -1,3 +1,5 @@
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -140,7 +142,30 @@ BOOST_AUTO_TEST_CASE(a_log_that_cannot_be_opened_is_told) {
     TempFolder folder;
     std::ofstream(folder / "file") << "no folder";
     const std::string log = folder / "file" + "/error.log";
-    check_refuses({.error_log = log}, 1, {"can't open log '" + log + "'", "Not a directory"});
+    check_refuses({.error_log = log}, 1, {"can't open error_log '" + log + "'", "Not a directory"});
+}
+
+BOOST_AUTO_TEST_CASE(a_read_only_file_system_is_told_with_what_a_unit_can_do,
+                     *precondition(needs_root)) {
+    const TempFolder folder;
+    const auto make_read_only = [path = folder.path()] {
+        if (::unshare(CLONE_NEWNS) < 0 || ::mount("", "/", "", MS_REC | MS_PRIVATE, nullptr) < 0 ||
+            ::mount("none", path.c_str(), "tmpfs", MS_RDONLY, nullptr) < 0)
+            ::_exit(95);
+    };
+    const std::string read_only = "Read-only file system\n", advice = "ReadWritePaths=";
+    const auto check = [&](const std::string& option, const std::string& log,
+                           const std::string& message) {
+        Setup setup{.parent = make_read_only, .error_log = log};
+        if (!option.empty()) setup.arguments = {"-o", option};
+        check_refuses(setup, 1, {message + read_only, "\n    configure another path", advice});
+    };
+    const std::string path = folder / "a";
+    check("", path, "can't open error_log '" + path + "': ");
+    check("", path + "/b", "can't open error_log '" + path + "/b': can't make its folder: ");
+    check("access_log=" + path, "", "can't open access_log '" + path + "': ");
+    check("lock_file=" + path, "", "lock file " + path + ": cannot open it: ");
+    check("lock_file=" + path + "/b", "", "folder " + path + ": cannot make it: ");
 }
 
 BOOST_AUTO_TEST_CASE(a_log_whose_reader_is_not_there_is_not_waited_for) {
