@@ -271,7 +271,9 @@ BOOST_AUTO_TEST_CASE(a_full_disk_refuses_messages_and_the_board_stays_readable,
         BOOST_REQUIRE(stored < 200);
     }
     BOOST_TEST(reply == "3.2 ERROR WRITE not stored: No space left on device");
-    server.wait_for_line({" error ", "board", "can't be written: No space left on device"});
+    server.wait_for_line({" error ", "board",
+                          "can't be written: No space left on device; make "
+                          "room on its disk"});
     BOOST_TEST(stored > 10);
     for (int i = 0; i < 5; ++i) {
         BOOST_TEST(client.ask("READ 0").starts_with("2.0 MESSAGE 0 nobody/xxx"));

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string>
+
 #include "shared/result.hpp"
 
 namespace preforkd::worker::board {
@@ -15,6 +17,9 @@ enum class StoreError {
 /// What LMDB returned: an errno if positive, else a number of its own.
 /// Source: lmdb.h, "Return Codes".
 [[nodiscard]] error_code lmdb_error(int code) noexcept;
+
+/// What went wrong and, where there is something, what an administrator can do about it.
+[[nodiscard]] std::string with_advice(const error_code& error);
 
 /// Has LMDB given up this process's environment, so that only a new process can go on?
 [[nodiscard]] bool is_fatal(const error_code& error) noexcept;

@@ -117,16 +117,16 @@ void Store::open_file(const StoreOptions& options) {
     if (!file_.is_open())
         refuse(last_error().message(), is_denied(errno) ? exit_no_privilege : exit_failure);
     struct stat status {};
-    if (::fstat(file_.get(), &status) < 0) refuse(last_error().message(), exit_failure);
+    if (::fstat(file_.get(), &status) < 0) refuse(with_advice(last_error()), exit_failure);
     if (!S_ISREG(status.st_mode)) refuse("it is not a file", exit_configuration);
 }
 
 void Store::require_header() {
     struct stat status {};
-    if (::fstat(file_.get(), &status) < 0) refuse(last_error().message(), exit_failure);
+    if (::fstat(file_.get(), &status) < 0) refuse(with_advice(last_error()), exit_failure);
     if (is_unborn(static_cast<std::uint64_t>(status.st_size))) create_environment();
     const auto header = read_header(file_.get());
-    if (!header) refuse(header.error().message(), exit_failure);
+    if (!header) refuse(with_advice(header.error()), exit_failure);
     if (!header->fault.empty())
         refuse(fmt::format("it {}; restore it from a backup, or name another file", header->fault),
                exit_failure);
@@ -155,19 +155,19 @@ void Store::create_environment() {
     if (!read_only_reason_.empty())
         refuse(fmt::format("it is empty and can't be written: {}", read_only_reason_),
                exit_no_privilege);
-    if (::ftruncate(file_.get(), 0) < 0) refuse(last_error().message(), exit_failure);
+    if (::ftruncate(file_.get(), 0) < 0) refuse(with_advice(last_error()), exit_failure);
     MDB_env* environment = nullptr;
     int code = ::mdb_env_create(&environment);
     if (code == 0)
         code = ::mdb_env_open(environment, path_.c_str(), MDB_NOSUBDIR | MDB_NOLOCK, file_mode);
     ::mdb_env_close(environment);
-    if (code != 0) refuse(lmdb_error(code).message(), exit_failure);
+    if (code != 0) refuse(with_advice(lmdb_error(code)), exit_failure);
     // The file, and its name in the folder, must be there after a loss of power.
     const auto folder = std::filesystem::path(path_).parent_path();
     const UniqueFd folder_fd(
         ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (::fsync(file_.get()) < 0 || (folder_fd.is_open() && ::fsync(folder_fd.get()) < 0))
-        refuse(last_error().message(), exit_failure);
+        refuse(with_advice(last_error()), exit_failure);
 }
 
 void Store::open_environment(std::uint64_t map_size) {
@@ -183,7 +183,7 @@ void Store::open_environment(std::uint64_t map_size) {
     if (is_denied(code))
         refuse(fmt::format("its lock file {}-lock: {}", name_, lmdb_error(code).message()),
                exit_no_privilege);
-    if (code != 0) refuse(lmdb_error(code).message(), exit_failure);
+    if (code != 0) refuse(with_advice(lmdb_error(code)), exit_failure);
 }
 
 // MDB_NOMETASYNC: commit() syncs after LMDB has, outside of LMDB's lock, so that the next writer
@@ -212,26 +212,26 @@ int Store::try_environment(std::uint64_t map_size) {
 // LMDB forgets how the main tree's keys compare unless it is opened, and a new one has to be told.
 void Store::prepare_tree() {
     const auto header = read_header(file_.get());
-    if (!header) refuse(header.error().message(), exit_failure);
+    if (!header) refuse(with_advice(header.error()), exit_failure);
     const bool is_new = header->newest().messages.flags == 0;
     const bool can_write = read_only_reason_.empty();
     MDB_txn* transaction = nullptr;
     MDB_dbi tree = 0;
     int code = ::mdb_txn_begin(environment_.get(), nullptr, is_new && can_write ? 0 : MDB_RDONLY,
                                &transaction);
-    if (code != 0) refuse(lmdb_error(code).message(), exit_failure);
+    if (code != 0) refuse(with_advice(lmdb_error(code)), exit_failure);
     code = ::mdb_dbi_open(transaction, nullptr, is_new && can_write ? MDB_INTEGERKEY : 0, &tree);
     if (code == 0)
         code = ::mdb_txn_commit(transaction);
     else
         ::mdb_txn_abort(transaction);
-    if (code != 0) refuse(lmdb_error(code).message(), exit_failure);
+    if (code != 0) refuse(with_advice(lmdb_error(code)), exit_failure);
 }
 
 void Store::require_sound_messages() {
     Reader reader(*this);
     const auto snapshot = reader.snapshot();
-    if (!snapshot) refuse(snapshot.error().message(), exit_failure);
+    if (!snapshot) refuse(with_advice(snapshot.error()), exit_failure);
     const auto& messages = snapshot->pages().meta().messages;
     const auto last = snapshot->pages().last(messages);
     if (last && last->key != snapshot->end() - 1)
@@ -244,7 +244,7 @@ void Store::require_sound_messages() {
 void Store::distrust_free_list() {
     Reader reader(*this);
     const auto snapshot = reader.snapshot();
-    if (!snapshot) refuse(snapshot.error().message(), exit_failure);
+    if (!snapshot) refuse(with_advice(snapshot.error()), exit_failure);
     FreeListCheck check(snapshot->pages().meta());
     snapshot->pages().walk(snapshot->pages().meta().free, check);
     if (!check.is_sound())

@@ -109,7 +109,7 @@ void Writer::report_change(error_code outcome, error_code cause) {
     quiet_until_ = Clock::now() + quiet_time;  // a nearly full disk refuses one and takes the next
     if (!outcome) return report_(LogLevel::notice, "the board is written again");
     const auto& reason = cause ? cause : outcome;
-    report_(LogLevel::error, "the board can't be written: " + reason.message());
+    report_(LogLevel::error, "the board can't be written: " + with_advice(reason));
     if (is_fatal(outcome)) std::abort();
     if (outcome == StoreError::sync_failed)
         report_(LogLevel::error,
