@@ -124,14 +124,36 @@ void Master::on_signal(int signal) {
             scoreboard_.count_order();
             return handle(event::Usr2Received{});
         case SIGTTIN:
-            return handle(event::TtinReceived{});
+            return resize(event::TtinReceived{}, "no worker more");
         case SIGTTOU:
-            return handle(event::TtouReceived{});
+            return resize(event::TtouReceived{}, "no worker fewer");
         case SIGUSR1:
             return reopen_logs();
         default:
             break;
     }
+}
+
+/// Whoever sent it looks for a worker more or fewer, and finds here why there is none.
+void Master::resize(const Event& event, std::string_view refusal) {
+    const auto slots = [this] {
+        return std::ranges::count_if(supervisor_.workers(), [](const Worker& worker) {
+            return worker.state <= WorkerState::serving;  // those that hold one, and don't leave
+        });
+    };
+    const auto& listeners = in_service().config.listeners;
+    if (std::ranges::none_of(listeners, [](const auto& section) { return !section.workers; }))
+        return log_.warning(refusal, {{"why",
+                                       "every listener has workers of its own; change those "
+                                       "in the configuration and reload"}});
+    const Phase phase = supervisor_.phase();
+    const auto before = slots();
+    handle(event);
+    if (slots() != before) return;
+    const bool is_settled = phase == Phase::running || phase == Phase::proving;
+    log_.warning(refusal,
+                 {{"why", is_settled ? "the shared pool has the most or the fewest possible"
+                                     : fmt::format("the server is {}", to_string(phase))}});
 }
 
 void Master::on_child_ended() {
@@ -162,6 +184,8 @@ void Master::on_exited(const ExitedProcess& exited) {
               {"uptime", uptime_of(*worker)}});
     if (exited.code != CLD_EXITED && exited.status == SIGSYS)
         report_forbidden_call(exited.pid, slot);
+    if (exited.code == CLD_KILLED && exited.status == SIGKILL && !worker->doom)
+        report_foreign_kill(exited.pid, slot);
     if (!worker->ready && last_trouble_.empty())
         last_trouble_ = fmt::format("it died before it was ready: {}", how);
     const ExitKind kind = judge(exited, *worker);
@@ -182,6 +206,18 @@ void Master::report_forbidden_call(Pid pid, std::string_view slot) {
                     "syscall= in the kernel's or the audit log, at 'type=1326' and 'pid={}'; or "
                     "strace -f -p {} as root, until it happens again",
                     pid.value, ::getpid()),
+        {{"slot", slot}, {"worker", pid.value}});
+}
+
+/// Whoever kills by SIGKILL leaves no trace but, if it was for want of memory, in the kernel's log.
+void Master::report_foreign_kill(Pid pid, std::string_view slot) {
+    log_.warning(
+        fmt::format(
+            "worker was killed by SIGKILL, and not by its master: by a person, by the timer of "
+            "a board that it held up, or by the kernel because memory ran out, which "
+            "journalctl -k then shows as 'Killed process {}'; max_rss or a larger MemoryMax= "
+            "helps",
+            pid.value),
         {{"slot", slot}, {"worker", pid.value}});
 }
 

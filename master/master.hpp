@@ -85,6 +85,8 @@ class Master {
     void on_child_ended();
     void on_exited(const ExitedProcess& exited);
     void report_forbidden_call(Pid pid, std::string_view slot);
+    void report_foreign_kill(Pid pid, std::string_view slot);
+    void resize(const Event& event, std::string_view refusal);
     void on_misbehaviour(WorkerProcess& worker, std::string_view what = "an invalid message");
     void on_unreachable(const WorkerProcess& worker, error_code error);
     void on_message(Pid pid);

@@ -37,6 +37,10 @@ BOOST_AUTO_TEST_CASE(a_killed_worker_is_replaced_and_its_death_told) {
     BOOST_TEST(holds_all(line, {"warning", "slot=main/1", worker_is(victim.pid()), "generation=1",
                                 "signal 9 (Killed)", "uptime="}),
                line);
+    const std::string hint = server.wait_for_line({"killed by SIGKILL, and not by its master"});
+    BOOST_TEST(holds_all(hint, {"warning", "memory ran out", "journalctl -k", "slot=main/1",
+                                "'Killed process " + std::to_string(victim.pid()) + "'"}),
+               hint);
     const pid_t successor = successor_of(server, victim.pid(), "main/1");
     BOOST_TEST(successor != victim.pid());
     BOOST_TEST(title_of(successor) == "preforkd: worker main/1 gen 1");
@@ -149,6 +153,24 @@ BOOST_AUTO_TEST_CASE(ttin_and_ttou_add_and_take_a_worker) {
     server.stop();
 }
 
+BOOST_AUTO_TEST_CASE(ttin_and_ttou_that_come_to_nothing_are_told_why) {
+    Daemon server(
+        {.keys = "shutdown_delay = 1h\n", .sections = listener("echo", "echo", "workers = 1\n")});
+    server.start();
+    server.send(SIGTTIN);
+    server.wait_for_line({"warning", "no worker more why=\"every listener has workers of its own"});
+    BOOST_TEST(server.workers().size() == 1);
+
+    server.configure("workers = 1\nshutdown_delay = 1h\n", listener("echo"));
+    server.send(SIGHUP);
+    server.wait_for_note({"READY=1", "X_PREFORKD_GENERATION=2"});
+    server.send(SIGTERM);
+    server.wait_for_note({"STOPPING=1"});
+    server.send(SIGTTIN);
+    server.wait_for_line({"warning", "no worker more why=\"the server is leaving\""});
+    server.stop();
+}
+
 BOOST_AUTO_TEST_CASE(ttou_leaves_the_last_worker) {
     Daemon server({.keys = "workers = 1\n"});
     server.start();
@@ -157,6 +179,7 @@ BOOST_AUTO_TEST_CASE(ttou_leaves_the_last_worker) {
     last.send(SIGKILL);  // seen with it or after it
     BOOST_TEST(successor_of(server, last.pid(), "main/0") != last.pid());
     BOOST_TEST(server.count_lines({"worker drains"}) == 0u);
+    BOOST_TEST(server.count_lines({"no worker fewer", "most or the fewest"}) == 1u);
     server.stop();
 }
 
