@@ -160,6 +160,11 @@ LogFiles restore(const SavedLogs& saved) {
             UniqueFd(saved.access.number)};
 }
 
+error_code reconnect(const LogFiles& logs, const LogSurroundings& surroundings) {
+    if (logs.error_style != LogStyle::syslog) return {};
+    return connect_to_syslog(logs.error, surroundings.syslog_path);
+}
+
 LogFiles open_logs(const Config& config, const LogSurroundings& surroundings) {
     const LogTarget errors = error_log_of(config, surroundings.foreground, ::geteuid());
     const LogTarget output = output_log_of(config, surroundings.foreground, ::geteuid());

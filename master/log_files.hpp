@@ -7,6 +7,7 @@
 #include "master/descriptor.hpp"
 #include "shared/config.hpp"
 #include "shared/log.hpp"
+#include "shared/result.hpp"
 #include "shared/unique_fd.hpp"
 
 namespace preforkd::master {
@@ -46,5 +47,9 @@ struct LogSurroundings {
 /// refused when it is a link, has several names or belongs to someone else, for then they choose
 /// what is written to. A FIFO without a reader is refused rather than waited for.
 [[nodiscard]] LogFiles open_logs(const Config& config, const LogSurroundings& surroundings);
+
+/// A system log that was started anew has a new socket: connects to that the one that we have, and
+/// with it all who share it, such as workers, which may not connect. Source: connect(2).
+error_code reconnect(const LogFiles& logs, const LogSurroundings& surroundings);
 
 }  // namespace preforkd::master

@@ -101,6 +101,7 @@ void Master::handle(Event event) {
             std::visit([this](const auto& wanted) { perform(wanted); }, action);
     }
     handling_ = false;
+    mend_logs();
     announce_when_alone();
     publish_scoreboard();
     take_upgrade_step();
@@ -329,6 +330,14 @@ void Master::reopen_logs() {
                                                        {"worker", pid.value},
                                                        {"why", error.message()}});
     log_.notice("logs reopened");
+}
+
+void Master::mend_logs() {
+    const std::uint64_t lost = lost_log_lines();
+    if (lost == mended_lines_) return;
+    for (const auto& [generation, deployment] : deployments_)
+        if (reconnect(deployment.logs, parts_.log_surroundings)) return;  // again at the next event
+    mended_lines_ = lost;
 }
 
 // ---- What the supervisor wants done ----

@@ -93,6 +93,8 @@ class Master {
     void on_message(WorkerProcess& worker, const Message& message);
     void on_deadline();
     void reopen_logs();
+    /// After lines were lost: a system log that was started anew has to be connected to.
+    void mend_logs();
     void watch(const SpawnedWorker& process);
 
     // How workers are: master_health.cpp.
@@ -182,6 +184,7 @@ class Master {
     std::optional<TimePoint> watchdog_due_;
     /// A reload is through, and until then its verdict waits for old workers to stop accepting.
     std::optional<TimePoint> verdict_due_;
+    std::uint64_t mended_lines_ = 0;  ///< lost lines that mend_logs() has dealt with
     std::optional<TimePoint> stale_check_due_;
     std::uint64_t orders_taken_ = 0;  ///< HUPs that the reload in hand serves
     TimePoint started_at_ = Clock::now();
