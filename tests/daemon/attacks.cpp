@@ -13,6 +13,7 @@
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -27,9 +28,7 @@
 // Every call is made by its number: the C library would check arguments, or take another way.
 
 namespace preforkd::testing {
-namespace {
 
-/// A listening socket that the worker shares with its master, or -1.
 int listening_socket() {
     for (int descriptor = 4; descriptor < 64; ++descriptor) {
         int listens = 0;
@@ -39,6 +38,8 @@ int listening_socket() {
     }
     return -1;
 }
+
+namespace {
 
 long set_option(long descriptor, int level, int option) {
     const linger now{1, 0};
@@ -75,6 +76,15 @@ long set_all_capabilities(long) {
 long map(long protection, int flags, int descriptor) {
     const long address = ::syscall(SYS_mmap, nullptr, 4096, protection, flags, descriptor, 0);
     return address == -1 ? -1 : 0;
+}
+
+/// A folder that the master has opened for the service.
+int own_folder() {
+    for (int descriptor = 4; descriptor < 64; ++descriptor) {
+        struct stat status {};
+        if (::fstat(descriptor, &status) == 0 && S_ISDIR(status.st_mode)) return descriptor;
+    }
+    return -1;
 }
 
 long open_beneath(int folder, const char* path, std::uint64_t flags) {
@@ -269,6 +279,44 @@ const std::vector<Attack>& attacks_on_files() {
          EACCES},
         {"file_unnamed", [](long) { return open_beneath(AT_FDCWD, "/tmp", O_TMPFILE | O_RDWR); },
          EACCES},
+        // In its own folder.
+        {"own_read", [](long) { return open_beneath(own_folder(), "hello.txt", O_RDONLY); },
+         allowed},
+        {"own_write", [](long) { return open_beneath(own_folder(), "hello.txt", O_WRONLY); },
+         EACCES},
+        {"own_append",
+         [](long) { return open_beneath(own_folder(), "hello.txt", O_WRONLY | O_APPEND); }, EACCES},
+        {"own_truncate",
+         [](long) { return open_beneath(own_folder(), "hello.txt", O_RDONLY | O_TRUNC); }, EACCES},
+        {"own_create", [](long) { return open_beneath(own_folder(), "new", O_CREAT | O_RDONLY); },
+         EACCES},
+        {"own_unnamed", [](long) { return open_beneath(own_folder(), ".", O_TMPFILE | O_RDWR); },
+         EACCES},
+        {"own_parent", [](long) { return open_beneath(own_folder(), "..", O_RDONLY); }, EACCES},
+        {"own_rename",
+         [](long) {
+             return ::syscall(SYS_renameat2, own_folder(), "hello.txt", own_folder(), "new", 0);
+         }},
+        {"own_unlink", [](long) { return ::syscall(SYS_unlinkat, own_folder(), "hello.txt", 0); }},
+        {"own_link",
+         [](long) {
+             return ::syscall(SYS_linkat, own_folder(), "hello.txt", own_folder(), "new", 0);
+         }},
+        {"own_symlink",
+         [](long) { return ::syscall(SYS_symlinkat, "/etc/passwd", own_folder(), "new"); }},
+        {"own_folder", [](long) { return ::syscall(SYS_mkdirat, own_folder(), "new", 0755); }},
+        {"own_fifo",
+         [](long) { return ::syscall(SYS_mknodat, own_folder(), "new", S_IFIFO | 0600, 0); }},
+        {"own_mode",
+         [](long) { return ::syscall(SYS_fchmodat, own_folder(), "hello.txt", 04777); }},
+        {"own_mode_of_folder", [](long) { return ::syscall(SYS_fchmod, own_folder(), 0777); }},
+        {"own_owner",
+         [](long) { return ::syscall(SYS_fchownat, own_folder(), "hello.txt", 0, 0, 0); }},
+        {"own_times",
+         [](long) { return ::syscall(SYS_utimensat, own_folder(), "hello.txt", nullptr, 0); }},
+        {"own_attribute",
+         [](long) { return ::syscall(SYS_fsetxattr, own_folder(), "user.x", "x", 1, 0); }},
+        {"own_chdir", [](long) { return ::syscall(SYS_fchdir, own_folder()); }},
     };
     return all;
 }
@@ -278,11 +326,16 @@ std::string run_attack(const std::string& order) {
     std::string name;
     long victim = 0;
     words >> name >> victim;
-    for (const auto* list : {&attacks(), &attacks_on_files()})
+    for (const auto* list : {&attacks(), &attacks_on_files(), &attacks_on_connecting(),
+                             &attacks_on_writing(), &attacks_on_threads()})
         for (const Attack& attack : *list)
             if (attack.name == name)
                 return attack.attempt(victim) < 0 ? ::strerrorname_np(errno) : "done";
     return "unknown";
+}
+
+std::string try_to_open(const std::string& path) {
+    return open_beneath(AT_FDCWD, path.c_str(), O_RDONLY) < 0 ? ::strerrorname_np(errno) : "done";
 }
 
 namespace {

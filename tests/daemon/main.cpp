@@ -41,6 +41,9 @@ int main(int argc, char** argv) {
     if (is_server || worker::is_worker(argc, argv))
         return run(argc, argv,
                    {service<testing::Probe>("probe"), service<testing::FileProbe>("file-probe"),
-                    service<worker::Http>("http")});
+                    service<testing::ConnectingProbe>("connecting-probe"),
+                    service<testing::WritingProbe>("writing-probe"),
+                    service<testing::ThreadProbe>("thread-probe"),
+                    service<testing::BoardProbe>("board-probe"), service<worker::Http>("http")});
     return boost::unit_test::unit_test_main(&init_unit_test, argc, argv);
 }

@@ -157,7 +157,11 @@ std::vector<KeySpec> FileProbe::keys() {
             Key<std::filesystem::path>{.name = "data",
                                        .field = &Options::data,
                                        .opens = Opens::data_file,
-                                       .doc = "A file that may be written."}};
+                                       .doc = "A file that may be written."},
+            Key<std::filesystem::path>{.name = "board",
+                                       .field = &Options::board,
+                                       .opens = Opens::data_with_lock,
+                                       .doc = "One with a lock beside it."}};
 }
 
 void FileProbe::start(ServiceContext& context) {
@@ -172,6 +176,8 @@ task<void> FileProbe::serve(Connection& client) {
             answer = std::to_string(::getpid());
         else if (order.word == "read")
             answer = content_of(root_, order.rest);
+        else if (order.word == "open")
+            answer = try_to_open(order.rest);
         else
             answer = run_attack(order.rest);
         answer += '\n';

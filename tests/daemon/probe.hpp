@@ -8,6 +8,7 @@
 #include <string>
 
 #include "shared/unique_fd.hpp"
+#include "worker/services/board.hpp"
 
 namespace preforkd::testing {
 
@@ -36,12 +37,13 @@ class Probe final : public Service {
 };
 
 /// The same, allowed what a service that serves files is.
-class FileProbe final : public Service {
+class FileProbe : public Service {
   public:
     static constexpr SandboxNeeds needs{.reads_folders = true};
     struct Options {
-        std::filesystem::path root;  ///< a folder
-        std::filesystem::path data;  ///< a file; it may be absent
+        std::filesystem::path root;   ///< a folder
+        std::filesystem::path data;   ///< a file; it may be absent
+        std::filesystem::path board;  ///< a file with its lock; it may be absent
     };
     static std::vector<KeySpec> keys();
 
@@ -50,6 +52,20 @@ class FileProbe final : public Service {
 
   private:
     UniqueFd root_;
+};
+
+/// The same with other needs.
+struct ConnectingProbe final : FileProbe {
+    static constexpr SandboxNeeds needs{.connects = true};
+};
+struct WritingProbe final : FileProbe {
+    static constexpr SandboxNeeds needs{.writes_files = true};
+};
+struct ThreadProbe final : FileProbe {
+    static constexpr SandboxNeeds needs{.starts_threads = true};
+};
+struct BoardProbe final : FileProbe {
+    static constexpr SandboxNeeds needs = worker::Board::needs;
 };
 
 }  // namespace preforkd::testing

@@ -10,63 +10,12 @@
 #include "daemon.hpp"
 #include "needs_root.hpp"
 #include "needs_sandbox.hpp"
+#include "victim.hpp"
 
 // What code in a worker can do once an attacker runs it: nothing to anybody else.
 
 using namespace preforkd::testing;
 using boost::unit_test::precondition;
-
-namespace {
-
-/// Workers that can be told to attack, and a file that one kind of them may read.
-struct Victim {
-    TempFolder folder;
-    std::string root = folder / "root";
-    std::string log = folder / "error.log";
-    Daemon server;
-
-    explicit Victim(const std::string& keys = "")
-        : server({.keys = keys,
-                  .sections = listener("echo", "probe", "workers = 2\n") +
-                              listener("files", "file-probe", "workers = 1\nroot = " + root + "\n"),
-                  .probe = true}) {
-        std::filesystem::create_directory(root);
-        std::ofstream(root + "/hello.txt") << "hello";
-        for (const std::string& readable : {folder.path(), root})
-            std::filesystem::permissions(readable, std::filesystem::perms(0755));
-        server.start();
-    }
-
-    /// What comes of it: "done", the error's name, or "killed" once a successor is ready.
-    std::string suffer(const Attack& attack, const std::string& listener) {
-        Client client(server.address(listener));
-        const std::string worker = client.ask("pid");
-        server.mark();
-        client.send(std::string("attack ") + attack.name + " " + std::to_string(server.pid()) +
-                    "\n");
-        if (const auto answer = client.try_receive_line()) return *answer;
-        const auto end = server.wait_for_line({"worker exited", "worker=" + worker});
-        server.wait_for_line({"worker ready", "slot=" + listener});
-        // A kernel without 32-bit programs knows no such way to call it.
-        const bool is_fault = attack.name == std::string("call_as_32_bit") &&
-                              holds_all(end, {"signal 11 (Segmentation fault)"});
-        return is_fault || holds_all(end, {"signal 31 (Bad system call)"}) ? "killed" : end;
-    }
-
-    void check(const Attack& attack, const std::string& listener) {
-        const std::string outcome = suffer(attack, listener);
-        if (attack.error > 0)
-            BOOST_TEST(outcome == ::strerrorname_np(attack.error), attack.name << ": " << outcome);
-        else
-            BOOST_TEST(outcome == (attack.error < 0 ? "done" : "killed"),
-                       attack.name << ": " << outcome);
-        // The listening socket that was attacked is shared with the others.
-        BOOST_TEST(Client(server.address(listener)).ask("pid") != "", attack.name);
-        BOOST_TEST(stat_of(server.pid()).state != 'Z', attack.name);
-    }
-};
-
-}  // namespace
 
 BOOST_AUTO_TEST_SUITE(sandbox, *precondition(needs_sandbox))
 
@@ -81,6 +30,19 @@ BOOST_AUTO_TEST_CASE(a_worker_that_serves_files_opens_none_outside_its_folder) {
     BOOST_TEST(Client(victim.server.address("files")).ask("read hello.txt") == "hello");
     for (const Attack& attack : attacks_on_files()) victim.check(attack, "files");
     BOOST_TEST(Client(victim.server.address("files")).ask("read hello.txt") == "hello");
+    std::set<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator(victim.root))
+        names.insert(entry.path().filename());
+    BOOST_TEST((names == std::set<std::string>{"hello.txt"}));
+    victim.server.stop();
+}
+
+BOOST_AUTO_TEST_CASE(a_worker_that_serves_files_opens_no_configuration) {
+    Victim victim;
+    const std::string config = victim.server.config_file();
+    std::filesystem::permissions(victim.server.folder().path(), std::filesystem::perms(0755));
+    std::filesystem::permissions(config, std::filesystem::perms(0644));
+    BOOST_TEST(Client(victim.server.address("files")).ask("open " + config) == "EACCES");
     victim.server.stop();
 }
 

@@ -1,0 +1,120 @@
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <boost/test/unit_test.hpp>
+#include <cerrno>
+#include <fstream>
+#include <map>
+#include <set>
+#include <sstream>
+
+#include "attacks.hpp"
+#include "needs_root.hpp"
+#include "needs_sandbox.hpp"
+#include "shared/kernel_sandbox.hpp"
+#include "victim.hpp"
+
+// What a service's declared need opens to an attacker in its worker: what it is for, and no more.
+
+using namespace preforkd::testing;
+using boost::unit_test::precondition;
+using preforkd::UniqueFd;
+
+namespace {
+
+/// One whose service, "needy", declares a need, and who holds a folder, a data file and a log.
+struct NeedyVictim {
+    TempFolder folder;
+    std::string data = folder / "data", log = folder / "access.log";
+    Victim victim;
+
+    explicit NeedyVictim(const std::string& probe)
+        : victim("access_log = " + log + "\n",
+                 listener("needy", probe, "workers = 1\nroot = /\ndata = " + data + "\n")) {}
+
+    /// `other`: what is answered in another way, by the attacks' names.
+    void check_all(const std::vector<Attack>& all, const std::map<std::string, int>& other = {}) {
+        for (Attack attack : all) {
+            if (const auto found = other.find(attack.name); found != other.end())
+                attack.error = found->second;
+            victim.check(attack, "needy");
+        }
+    }
+};
+
+const std::map<std::string, int> refused_with_threads{{"clone3", ENOSYS},
+                                                      {"open_passwd", EACCES},
+                                                      {"create_in_tmp", EACCES},
+                                                      {"open_beside_data", EACCES}};
+
+std::string content_of(const std::string& path) {
+    std::ostringstream content;
+    content << std::ifstream(path).rdbuf();
+    return content.str();
+}
+
+/// Nobody but a confined worker would find nobody there.
+UniqueFd listen_abstractly(const std::string& name) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    name.copy(address.sun_path + 1, sizeof address.sun_path - 1);
+    UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    BOOST_REQUIRE(
+        ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address),
+               static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size())) == 0);
+    BOOST_REQUIRE(::listen(socket.get(), 1) == 0);
+    return socket;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(sandbox_needs, *precondition(needs_sandbox))
+
+BOOST_AUTO_TEST_CASE(a_service_that_connects_can_listen_nowhere_nor_reach_abstract_sockets) {
+    NeedyVictim needy("connecting-probe");
+    const UniqueFd neighbour = listen_abstractly(abstract_name(needy.victim.server.pid()));
+    needy.check_all(attacks(), {{"socket", allowed}, {"socket_unix", allowed}});
+    const bool is_scoped = preforkd::landlock_abi() >= 6;
+    needy.check_all(attacks_on_connecting(), {{"connect_abstract", is_scoped ? EPERM : allowed}});
+    needy.victim.server.stop();
+}
+
+BOOST_AUTO_TEST_CASE(a_service_that_writes_files_writes_its_own_and_changes_no_log) {
+    const std::string first = "the first line\n";
+    NeedyVictim needy("writing-probe");
+    std::ofstream(needy.log) << first;
+    needy.check_all(attacks());
+    needy.check_all(attacks_on_writing());
+    BOOST_TEST(content_of(needy.data) == "x");
+    BOOST_TEST(content_of(needy.log) == first + "x");
+    needy.victim.server.stop();
+}
+
+BOOST_AUTO_TEST_CASE(a_service_that_starts_threads_starts_no_processes) {
+    NeedyVictim needy("thread-probe");
+    needy.check_all(attacks(), refused_with_threads);
+    needy.check_all(attacks_on_threads());
+    needy.victim.server.stop();
+}
+
+BOOST_AUTO_TEST_CASE(a_worker_of_the_board_reaches_its_two_files_and_nothing_beside_them) {
+    NeedyVictim needy("board-probe");
+    needy.check_all(attacks_on_writing(), refused_with_threads);
+    needy.check_all(attacks_on_threads());
+    needy.victim.server.stop();
+}
+
+BOOST_AUTO_TEST_CASE(a_worker_of_the_board_holds_its_two_files_and_nothing_beside_them,
+                     *precondition(needs_root)) {
+    const TempFolder data;
+    Daemon server({.keys = "workers = 1\n",
+                   .sections = listener("board", "board", "file = " + (data / "bb") + "\n")});
+    server.start();
+    std::set<std::string> held;
+    for (const auto& [number, target] : descriptors_of(server.worker("main/0")))
+        if (target.starts_with(data.path())) held.insert(target);
+    BOOST_TEST((held == std::set<std::string>{data / "bb", data / "bb-lock"}));
+    server.stop();
+}
+
+BOOST_AUTO_TEST_SUITE_END()
