@@ -17,6 +17,7 @@
 #include <random>
 #include <set>
 #include <stdexcept>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -94,11 +95,14 @@ class Worker {
 };
 
 /// TERM, blocked since before the exec, as something to read: from the master's death or a person.
+/// Throws std::system_error.
 UniqueFd open_term() {
     sigset_t term;
     sigemptyset(&term);
     sigaddset(&term, SIGTERM);
-    return UniqueFd(::signalfd(-1, &term, SFD_CLOEXEC | SFD_NONBLOCK));
+    UniqueFd opened(::signalfd(-1, &term, SFD_CLOEXEC | SFD_NONBLOCK));
+    if (!opened.is_open()) throw std::system_error(last_error(), "signalfd");
+    return opened;
 }
 
 std::string title(const Config& config, const Handover& handover, const char* state) {
@@ -193,11 +197,12 @@ void Worker::confine() {
 }
 
 int Worker::serve() {
+    // What may fail comes before READY, or the old generation would go for one that can't be.
+    engine_.watch(channel_.get(), [this] { on_channel(); });
+    engine_.watch(term_.get(), [this] { on_term(); });
     Message ready;
     ready.kind = MessageKind::ready;
     if (send_message(channel_, ready)) return exit_failure;
-    engine_.watch(channel_.get(), [this] { on_channel(); });
-    engine_.watch(term_.get(), [this] { on_term(); });
     engine_.on_full([this](bool full) { say(MessageKind::full, full ? 1 : 0); });
     engine_.on_tick([this] { on_tick(); });
     recycle_at_its_time();

@@ -14,8 +14,10 @@
 #include "client.hpp"
 #include "daemon.hpp"
 #include "deadline.hpp"
+#include "file_events.hpp"
 #include "needs_root.hpp"
-#include "needs_sandbox.hpp"
+#include "shared/kernel_sandbox.hpp"
+#include "strace.hpp"
 #include "unit/process_support.hpp"
 
 // Every system call of the master fails once, each in a run of its own: a start serves or ends with
@@ -27,107 +29,6 @@ using namespace preforkd::testing;
 using boost::unit_test::precondition;
 
 namespace {
-
-constexpr const char* strace = "/usr/bin/strace";
-
-boost::test_tools::assertion_result needs_strace(boost::unit_test::test_unit_id id) {
-    if (!std::filesystem::exists(strace)) {
-        boost::test_tools::assertion_result result(false);
-        result.message() << "needs strace";
-        return result;
-    }
-    return needs_sandbox(id);  // sanitizers and ptrace(2) don't go together
-}
-
-/// The `occurrence`-th call of that name.
-struct Call {
-    std::string name;
-    unsigned occurrence = 1;
-};
-
-// close(2) never fails so that the descriptor stays; brk(2) itself has no errors, but stays where
-// it was; the others have none that a caller could meet who passes what is right.
-const std::set<std::string> never_fail{
-    "close",          "exit_group",   "rt_sigreturn",    "getpid", "getppid", "geteuid",
-    "getuid",         "umask",        "execve",          "munmap", "futex",   "restart_syscall",
-    "rt_sigprocmask", "rt_sigaction", "timerfd_settime", "waitid", "alarm",   "brk"};
-
-const std::map<std::string, std::string> likely_errors{{"openat", "EMFILE"},
-                                                       {"socket", "EMFILE"},
-                                                       {"socketpair", "EMFILE"},
-                                                       {"fcntl", "EMFILE"},
-                                                       {"epoll_create1", "EMFILE"},
-                                                       {"timerfd_create", "EMFILE"},
-                                                       {"signalfd4", "EMFILE"},
-                                                       {"pidfd_open", "EMFILE"},
-                                                       {"memfd_create", "EMFILE"},
-                                                       {"pipe2", "EMFILE"},
-                                                       {"mmap", "ENOMEM"},
-                                                       {"brk", "ENOMEM"},
-                                                       {"mprotect", "ENOMEM"},
-                                                       {"clone", "EAGAIN"},
-                                                       {"fork", "EAGAIN"},
-                                                       {"bind", "EADDRINUSE"},
-                                                       {"write", "ENOSPC"},
-                                                       {"epoll_ctl", "ENOSPC"},
-                                                       {"epoll_wait", "EINTR"},
-                                                       {"sendmsg", "ENOBUFS"},
-                                                       {"sendto", "ENOBUFS"},
-                                                       {"recvmsg", "ENOMEM"},
-                                                       {"read", "EIO"},
-                                                       {"pread64", "EIO"}};
-
-std::string error_for(const std::string& call) {
-    const auto known = likely_errors.find(call);
-    return known == likely_errors.end() ? "EPERM" : known->second;
-}
-
-/// Of fcntl(2), only what needs a descriptor or seals memory has errors.
-bool may_fail(const std::string& name, const std::string& line) {
-    const auto has = [&](const char* part) { return line.find(part) != std::string::npos; };
-    return name == "fcntl" ? has("F_DUPFD") || has("F_ADD_SEALS") : !never_fail.contains(name);
-}
-
-/// The calls in strace's output, from the first that mentions `begin`. Not those that load a new
-/// program in place: nobody could do anything about them, and its proof has just made the same.
-std::vector<Call> calls_in(const std::string& path, std::string begin) {
-    std::ifstream file(path);
-    std::map<std::string, unsigned> counts;
-    std::vector<Call> calls;
-    bool wanted = begin.empty();
-    for (std::string line; std::getline(file, line);) {
-        const std::string name = line.substr(0, line.find('('));
-        if (name.empty() ||
-            name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") != std::string::npos)
-            continue;
-        const unsigned occurrence = ++counts[name];
-        wanted = wanted || line.find(begin) != std::string::npos;
-        if (wanted && may_fail(name, line)) calls.push_back({name, occurrence});
-        if (name == "execveat") {
-            wanted = false;
-            begin = "F_GETFD";  // the first that the program itself asks
-        }
-    }
-    return calls;
-}
-
-/// All of them, or some: the first call of each name, and every n-th of the others.
-std::vector<Call> chosen_from(const std::vector<Call>& calls, std::size_t about) {
-    BOOST_TEST_MESSAGE(calls.size() << " calls may fail");
-    if (std::getenv("PREFORKD_ALL_FAULTS") != nullptr) return calls;
-    const std::size_t step = calls.size() / about + 1;
-    std::vector<Call> chosen;
-    std::set<std::string> seen;
-    for (std::size_t i = 0; i < calls.size(); ++i)
-        if (seen.insert(calls[i].name).second || i % step == 0) chosen.push_back(calls[i]);
-    return chosen;
-}
-
-std::vector<std::string> injection(const Call& call) {
-    return {"-e", "trace=" + call.name, "-e",
-            "inject=" + call.name + ":error=" + error_for(call.name) +
-                ":when=" + std::to_string(call.occurrence)};
-}
 
 /// A server at a unix socket, whose path is known whatever fails.
 struct Subject {
@@ -180,34 +81,6 @@ void start_with(const Call& call) {
     BOOST_TEST(try_to_connect(subject.address) != 0);
 }
 
-/// strace(1), attached to a running process until it is let go.
-class Tracer {
-  public:
-    Tracer(pid_t target, std::vector<std::string> options) {
-        Command command;
-        command.program = strace;
-        command.arguments = {"strace", "-p", std::to_string(target)};
-        command.arguments.insert(command.arguments.end(), options.begin(), options.end());
-        execution_ = execute(command);
-        std::string printed;
-        char byte = 0;
-        while (printed.find("attached") == std::string::npos) {
-            BOOST_REQUIRE(wait_for(execution_.printed.get(), POLLIN, Deadline()));
-            BOOST_REQUIRE_MESSAGE(::read(execution_.printed.get(), &byte, 1) == 1, printed);
-            printed += byte;
-        }
-    }
-    ~Tracer() {
-        execution_.process.send(SIGTERM);
-        (void)execution_.process.reap();
-    }
-    Tracer(const Tracer&) = delete;
-    Tracer& operator=(const Tracer&) = delete;
-
-  private:
-    Execution execution_{};
-};
-
 /// To be made before they may end.
 std::vector<Process> processes_of(const std::vector<pid_t>& pids) {
     return {pids.begin(), pids.end()};
@@ -256,14 +129,28 @@ std::vector<Call> calls_of(const Change& change) {
     return calls_in(subject.trace, "");
 }
 
-/// The same with that fault.
-void change_with(const Change& change, const Call& call) {
+/// Nothing of what should have been taken from a worker has stayed with it because of a fault.
+void check_confined(const std::vector<pid_t>& workers) {
+    for (const pid_t worker : workers) {
+        auto status = status_of(worker);
+        BOOST_TEST(status["Seccomp"] == "2");
+        BOOST_TEST(status["NoNewPrivs"] == "1");
+        BOOST_TEST(status["CapPrm"] == "0000000000000000");
+        for (const char* const ids : {"Uid", "Gid"})
+            BOOST_TEST(("\t" + status[ids]).find("\t0") == std::string::npos, status[ids]);
+    }
+}
+
+/// The same with that fault, in the master or, with option -f, in the new workers as well.
+void change_with(const Change& change, const Call& call,
+                 const std::vector<std::string>& more_options = {}) {
     Subject subject;
     Daemon server(subject.setup);
     server.start();
     {
         auto options = injection(call);
         options.insert(options.end(), {"-o", "/dev/null"});
+        options.insert(options.end(), more_options.begin(), more_options.end());
         const Tracer tracer(server.pid(), options);
         server.send(change.signal);
         Inbox& inbox = server.inbox();
@@ -271,6 +158,7 @@ void change_with(const Change& change, const Call& call) {
             inbox.wait_until([&] { return has_verdict(change, inbox); }, server.process().pidfd()),
             "neither done nor refused");
         BOOST_TEST(Client(subject.address).ask("hello") == "hello");
+        if (holds(inbox.log_lines(), change.done)) check_confined(server.workers());
     }
     reload_for_real(server);
     BOOST_TEST(Client(subject.address).ask("hello") == "hello");
@@ -343,8 +231,86 @@ BOOST_AUTO_TEST_CASE(a_fork_that_fails_in_a_respawn_is_tried_again, *preconditio
     server.stop();
 }
 
+BOOST_AUTO_TEST_CASE(when_the_system_has_no_descriptor_left_a_worker_waits_and_tries_once_a_tick,
+                     *precondition(needs_root)) {
+    Subject subject;
+    // strace changes the call's number, which the sandbox kills for.
+    subject.setup.keys = "workers = 1\nsandbox = off\n";
+    Daemon server(subject.setup);
+    server.start();
+    Client before(subject.address);
+    BOOST_TEST(before.ask("hello") == "hello");
+    const auto count_attempts = [&] {
+        std::ifstream trace(subject.trace);
+        std::size_t count = 0;
+        for (std::string line; std::getline(trace, line);) count += line.starts_with("accept4(");
+        return count;
+    };
+    FileEvents events(subject.folder.path());
+    Client waiting = [&] {
+        const Tracer tracer(
+            server.worker("main/0"),
+            {"-e", "trace=accept4", "-e", "inject=accept4:error=ENFILE", "-o", subject.trace});
+        const auto begin = std::chrono::steady_clock::now();
+        Client client(subject.address);
+        const std::string line = server.wait_for_line({"can't accept"});
+        BOOST_TEST(holds_all(line, {" error ", "Too many open files in system"}), line);
+        BOOST_TEST(before.ask("hello") == "hello");
+        constexpr std::size_t attempts = 3;
+        BOOST_TEST(events.wait_until([&] { return count_attempts() >= attempts; }));
+        // One at once, and one each second.
+        const auto spent = std::chrono::steady_clock::now() - begin;
+        BOOST_TEST(count_attempts() <= attempts + 1);
+        BOOST_TEST((spent > std::chrono::seconds(attempts - 2)));
+        return client;
+    }();
+    BOOST_TEST(waiting.ask("hello") == "hello");
+    BOOST_TEST(server.count_lines({"can't accept"}) == 1u);
+    server.stop();
+}
+
+BOOST_AUTO_TEST_CASE(what_an_older_kernel_cannot_confine_is_told_once) {
+    Subject subject;
+    subject.setup.wrapper = {strace,
+                             "-D",
+                             "-qq",
+                             "-o",
+                             "/dev/null",
+                             "-e",
+                             "trace=landlock_create_ruleset",
+                             "-e",
+                             "inject=landlock_create_ruleset:retval=2"};
+    Daemon server(subject.setup);
+    server.start();
+    reload_for_real(server);
+    const std::string& log = server.inbox().whole_log();
+    const auto told = log.find(
+        "this kernel's Landlock can't confine workers in: " + preforkd::landlock_gaps(2) + "\n");
+    BOOST_TEST(told != std::string::npos);
+    BOOST_TEST(log.find("this kernel's Landlock", told + 1) == std::string::npos);
+    server.stop();
+}
+
 BOOST_AUTO_TEST_CASE(an_upgrade_with_any_fault_is_done_or_refused, *precondition(needs_root)) {
     fail_each_call_of(upgrade, 100);
+}
+
+BOOST_AUTO_TEST_CASE(a_worker_that_is_set_up_with_any_fault_is_confined_or_refused,
+                     *precondition(needs_root)) {
+    Subject subject;
+    Daemon server(subject.setup);
+    server.start();
+    {
+        const Tracer tracer(server.pid(), {"-f", "-o", subject.trace});
+        server.send(SIGHUP);
+        server.wait_for_line({"reload ok"});
+    }
+    const auto calls = calls_between_fork_and_exec(subject.trace, server.pid());
+    server.stop();
+    BOOST_REQUIRE(calls.size() > 50u);
+    for (const Call& call : chosen_from(calls, 5))
+        BOOST_TEST_CONTEXT(call.name << " number " << call.occurrence)
+    change_with(reload, call, {"-f"});
 }
 
 BOOST_AUTO_TEST_SUITE_END()

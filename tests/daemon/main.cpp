@@ -4,8 +4,10 @@
 #include <boost/test/unit_test.hpp>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <preforkd/run.hpp>
 #include <sstream>
+#include <vector>
 
 #include "probe.hpp"
 #include "variant.hpp"
@@ -30,13 +32,35 @@ void take_environment(char** argv) {
     ::_exit(97);
 }
 
+void take_wrapper(char** argv) {
+    using preforkd::testing::worker_wrapper;
+    const char* const path = std::getenv(worker_wrapper);
+    if (path == nullptr) return;
+    std::ifstream file(path);
+    ::unsetenv(worker_wrapper);
+    std::vector<std::string> words;
+    for (std::string word; std::getline(file, word);) words.push_back(word);
+    if (words.empty()) return;
+    // Its title is lost, for a wrapper knows only paths.
+    words.push_back(std::filesystem::read_symlink("/proc/self/exe"));
+    std::vector<char*> wrapped;
+    for (std::string& word : words) wrapped.push_back(word.data());
+    wrapped.push_back(argv[1]);
+    wrapped.push_back(nullptr);
+    ::execv(wrapped[0], wrapped.data());
+    ::_exit(97);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
     using namespace preforkd;
     if (const auto variant = testing::own_variant())
         return testing::run_variant(argc, argv, *variant);
-    if (worker::is_worker(argc, argv)) take_environment(argv);
+    if (worker::is_worker(argc, argv)) {
+        take_environment(argv);
+        take_wrapper(argv);
+    }
     const bool is_server = std::filesystem::path(argv[0]).filename() == testing::probe_program;
     if (is_server || worker::is_worker(argc, argv))
         return run(argc, argv,

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <map>
 #include <stdexcept>
+#include <vector>
 
 #include "attacks.hpp"
 #include "gate.hpp"
@@ -37,6 +38,12 @@ struct Order {
 
 [[noreturn]] void spin() {
     for (volatile unsigned turns = 0;;) turns = turns + 1;
+}
+
+/// So many MiB of memory, and not only of addresses.
+void consume(std::size_t mebibytes) {
+    std::vector<std::string> taken;
+    while (taken.size() < mebibytes) taken.emplace_back(std::size_t{1} << 20, 'x');
 }
 
 void misbehave() {
@@ -139,6 +146,8 @@ task<void> Probe::serve(Connection& client) {
             std::printf("%s\n", order.rest.c_str());
         else if (order.word == "spin")
             spin();
+        else if (order.word == "consume")
+            consume(std::stoul(order.rest));
         else if (order.word == "allocate")
             answer.resize(std::size_t{1} << 46);  // more than there are addresses
         else
@@ -166,6 +175,7 @@ std::vector<KeySpec> FileProbe::keys() {
 
 void FileProbe::start(ServiceContext& context) {
     root_.reset(::fcntl(context.descriptor("root"), F_DUPFD_CLOEXEC, 0));
+    if (!root_.is_open()) throw std::runtime_error(std::strerror(errno));
 }
 
 task<void> FileProbe::serve(Connection& client) {

@@ -20,6 +20,10 @@ inline constexpr const char* probe_program = "probed";
 /// NAME=VALUE;NAME=VALUE.
 inline constexpr const char* worker_environment = "LC_PROBE_ENVIRONMENT";
 
+/// In the environment of a server of that name: a file, which may be absent, with a program and its
+/// arguments, one a line, that executes its workers.
+inline constexpr const char* worker_wrapper = "LC_PROBE_WRAPPER";
+
 /// A service for tests. Each line is a question or an order; see probe.cpp.
 class Probe final : public Service {
   public:
