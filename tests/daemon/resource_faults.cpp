@@ -18,11 +18,14 @@
 #include "file_events.hpp"
 #include "needs_root.hpp"
 #include "needs_sandbox.hpp"
+#include "shared/syscalls.hpp"
 
 // Disks, descriptors and memory that run out: what can't be done is told, and the rest goes on.
 
 using namespace preforkd::testing;
 using boost::unit_test::precondition;
+using preforkd::UniqueFd;
+using preforkd::write_all;
 
 namespace {
 
@@ -37,6 +40,54 @@ void mount_small_disk(const std::string& folder) {
     if (::unshare(CLONE_NEWNS) < 0 || ::mount("", "/", "", MS_REC | MS_PRIVATE, nullptr) < 0 ||
         ::mount("small", folder.c_str(), "tmpfs", 0, "size=64k,mode=0755") < 0)
         ::_exit(95);
+}
+
+/// A group of processes below our own that together have so much memory, until the object ends.
+/// Source: cgroups(7), Documentation/admin-guide/cgroup-v1/memory.rst, cgroup-v2.rst.
+class MemoryLimit {
+  public:
+    explicit MemoryLimit(std::size_t bytes)
+        : folder_(own_group() + "/preforkd-test-" + std::to_string(::getpid())) {
+        if (::mkdir(folder_.c_str(), 0755) < 0) return;
+        // Without O_CREAT: only one of them is there, if any.
+        for (const char* const file : {"memory.limit_in_bytes", "memory.max"})
+            is_set_ = write_to(file, std::to_string(bytes)) || is_set_;
+        (void)write_to("memory.swap.max", "0");
+    }
+    MemoryLimit(const MemoryLimit&) = delete;
+    MemoryLimit& operator=(const MemoryLimit&) = delete;
+    ~MemoryLimit() { ::rmdir(folder_.c_str()); }
+
+    [[nodiscard]] bool is_set() const { return is_set_; }
+    /// The calling process, and those that it starts.
+    void apply() const {
+        if (!write_to("cgroup.procs", "0")) ::_exit(93);
+    }
+
+  private:
+    [[nodiscard]] bool write_to(const std::string& name, const std::string& text) const {
+        const UniqueFd file(::open((folder_ + "/" + name).c_str(), O_WRONLY | O_CLOEXEC));
+        return file.is_open() && !write_all(file.get(), text);
+    }
+    static std::string own_group() {
+        std::ifstream groups("/proc/self/cgroup");
+        std::string unified;
+        for (std::string line; std::getline(groups, line);) {
+            const std::size_t path = line.find(":/") + 1;
+            if (line.find(":memory:") != std::string::npos)
+                return "/sys/fs/cgroup/memory" + line.substr(path);
+            if (line.starts_with("0::")) unified = "/sys/fs/cgroup" + line.substr(path);
+        }
+        return unified;
+    }
+    std::string folder_;
+    bool is_set_ = false;
+};
+
+boost::test_tools::assertion_result may_limit_memory(boost::unit_test::test_unit_id) {
+    boost::test_tools::assertion_result result(::geteuid() == 0 && MemoryLimit(1 << 30).is_set());
+    result.message() << "needs root and a memory cgroup that it may divide";
+    return result;
 }
 
 /// Looks until the worker has counted them, which it does once a second.
@@ -80,6 +131,41 @@ BOOST_AUTO_TEST_CASE(a_full_disk_under_the_logs_costs_lines_and_nothing_else,
     const std::string text = content_of(inside + log);
     BOOST_TEST(text.find("log lines were lost count=") != std::string::npos, text);
     BOOST_TEST(text.find(" after") != std::string::npos, text);
+    BOOST_TEST(server.worker("main/0") == worker);
+    server.stop();
+}
+
+BOOST_AUTO_TEST_CASE(a_full_disk_under_the_access_log_costs_its_lines_and_nothing_else,
+                     *precondition(needs_root)) {
+    const TempFolder outside, site;
+    const std::string folder = outside / "log", log = folder + "/access.log";
+    std::filesystem::create_directory(folder);
+    std::filesystem::permissions(site.path(), std::filesystem::perms(0755));
+    std::ofstream(site / "file") << "file\n";
+    Daemon server({.keys = "workers = 1\naccess_log = " + log + "\n",
+                   .sections = listener("web", "http", "root = " + site.path() + "\n"),
+                   .parent = [folder] { mount_small_disk(folder); }});
+    server.start();
+    const std::string inside = "/proc/" + std::to_string(server.pid()) + "/root";
+    const pid_t worker = server.worker("main/0");
+    Client client(server.address("web"));
+    const auto get = [&](const std::string& query) {
+        client.send("GET /file?" + query + " HTTP/1.1\r\nHost: test\r\n\r\n");
+        BOOST_TEST(client.receive_line() == "HTTP/1.1 200 OK\r");
+        while (client.receive_line() != "\r") {
+        }
+        BOOST_TEST(client.receive(5) == "file\n");
+    };
+    for (int i = 0; i < 100; ++i) get(std::string(1500, 'x'));  // more than twice what fits
+    const std::string told = server.wait_for_line({"access log can't be written"});
+    BOOST_TEST(holds_all(told, {" error ", "No space left on device"}), told);
+    BOOST_TEST(content_of(inside + log).size() < 65537u);
+    BOOST_TEST(shows_lost_lines(server));
+    BOOST_REQUIRE(::truncate((inside + log).c_str(), 0) == 0);
+    get("after");
+    const std::string again = server.wait_for_line({"access log is written again"});
+    BOOST_TEST(holds_all(again, {" warning ", "lines_lost="}), again);
+    BOOST_TEST(content_of(inside + log).find("GET /file?after ") != std::string::npos);
     BOOST_TEST(server.worker("main/0") == worker);
     server.stop();
 }
@@ -192,6 +278,28 @@ BOOST_AUTO_TEST_CASE(a_request_for_which_there_is_no_memory_harms_no_other,
     server.wait_for_line({" error ", "bad_alloc", "service=probe", "listener=echo", "peer="});
     BOOST_TEST(other.ask("still there") == "still there");
     BOOST_TEST(Client(server.address()).ask("pid") == std::to_string(worker));
+    server.stop();
+}
+
+BOOST_AUTO_TEST_CASE(a_worker_that_the_kernel_kills_for_its_memory_is_replaced,
+                     *precondition(may_limit_memory)) {
+    const MemoryLimit limit(std::size_t{96} << 20);
+    Daemon server({.sections = listener("echo", "probe"),
+                   .parent = [&limit] { limit.apply(); },
+                   .probe = true});
+    server.start();
+    for (int round = 0; round < 3; ++round) {
+        server.mark();
+        Client greedy(server.address());
+        const std::string worker = greedy.ask("pid");
+        greedy.send("consume 512\n");
+        BOOST_TEST(!greedy.try_receive_line().has_value());
+        const auto line = server.wait_for_line({"worker exited", "worker=" + worker});
+        BOOST_TEST(holds_all(line, {" warning ", "signal 9 (Killed)"}), line);
+        server.wait_for_line({"worker ready"});
+        BOOST_TEST(Client(server.address()).ask("hello") == "hello");
+    }
+    BOOST_TEST(server.workers().size() == 2u);
     server.stop();
 }
 
