@@ -156,4 +156,37 @@ BOOST_AUTO_TEST_CASE(an_end_at_any_moment_of_a_reload_is_an_end) {
     }
 }
 
+BOOST_AUTO_TEST_CASE(whatever_is_sent_to_all_during_a_stop_nobody_is_left) {
+    const auto stop_with = [](const std::vector<int>& signals, Exit expected) {
+        Daemon server({.keys = "workers = 2\nkeepalive_grace = 0s\n",
+                       .sections = listener("echo", "probe"),
+                       .probe = true});
+        server.start();
+        Client client(server.address());
+        BOOST_TEST(client.ask("hello") == "hello");
+        client.send("in the middle ");
+        std::vector<Process> everybody;
+        for (const pid_t worker : server.workers()) everybody.emplace_back(worker);
+        everybody.emplace_back(server.pid());
+        server.send(SIGTERM);
+        server.wait_for_line({"stopping"});
+        for (const int signal : signals)
+            for (const Process& process : everybody) process.send(signal);
+        for (const Process& process : everybody) process.send(SIGCONT);  // after a STOP
+        (void)client.try_send("of a message\n");
+        BOOST_TEST(server.outcome().exit == expected);
+        if (expected == exited(0)) return server.check_nothing_left();
+        for (const Process& process : everybody)
+            if (process.pid() != server.pid()) process.wait_for_end();
+    };
+    stop_with(signals_without({}), exited(0));
+    std::set<int> one_by_one = of_faults;
+    one_by_one.insert(endings.begin(), endings.end());
+    for (const int signal : one_by_one) {
+        const bool is_met = signal != SIGKILL && !of_faults.contains(signal);
+        BOOST_TEST_CONTEXT("signal " << signal)
+        stop_with({signal}, is_met ? exited(0) : killed_by(signal));
+    }
+}
+
 BOOST_AUTO_TEST_SUITE_END()
