@@ -109,10 +109,10 @@ Result<Received> receive_from_master(const UniqueFd& channel) noexcept {
     header.msg_iov = &part;
     header.msg_iovlen = 1;
     header.msg_control = control;
-    header.msg_controllen = sizeof control;
+    header.msg_controllen = CMSG_LEN(sizeof(int));  // CMSG_SPACE's padding has room for a second
     const auto size = receive(channel, header);
+    received.descriptor = take_descriptor(header);  // one may also come with no bytes
     if (!size) return size.error();
-    received.descriptor = take_descriptor(header);
     if ((header.msg_flags & MSG_CTRUNC) != 0 || !is_whole(*size, received.message) ||
         !comes_from_master(received.message.kind))
         return failure(EBADMSG);

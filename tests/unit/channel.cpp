@@ -2,8 +2,10 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 #include <boost/test/unit_test.hpp>
+#include <cstring>
 
 using namespace preforkd;
 
@@ -23,6 +25,24 @@ struct Pair {
         BOOST_REQUIRE(::send(worker.get(), &bytes, size, 0) == static_cast<ssize_t>(size));
     }
 };
+
+void send_with_descriptors(const UniqueFd& socket, Message message, std::size_t size, int passed,
+                           unsigned count) {
+    iovec bytes{&message, size};
+    alignas(cmsghdr) char control[CMSG_SPACE(3 * sizeof(int))]{};
+    msghdr header{};
+    header.msg_iov = &bytes;
+    header.msg_iovlen = 1;
+    header.msg_control = control;
+    header.msg_controllen = CMSG_SPACE(count * sizeof(int));
+    cmsghdr* const rights = CMSG_FIRSTHDR(&header);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(count * sizeof(int));
+    for (unsigned i = 0; i < count; ++i)
+        std::memcpy(CMSG_DATA(rights) + i * sizeof(int), &passed, sizeof passed);
+    BOOST_REQUIRE(::sendmsg(socket.get(), &header, 0) == static_cast<ssize_t>(size));
+}
 
 Message said(MessageKind kind, std::string_view text = {}) {
     Message message;
@@ -88,6 +108,21 @@ BOOST_FIXTURE_TEST_CASE(a_descriptor_passed_to_the_master_is_dropped_and_the_mes
     BOOST_TEST(!send_message(worker, said(MessageKind::ready), probe.get()));
     BOOST_TEST(receive_from_worker(master).error().value() == EBADMSG);
     BOOST_TEST(::fcntl(next_free, F_GETFD) == -1);
+}
+
+// Two were taken, for the room for one has padding for another, and the second stayed open for
+// good; as did one that came without any bytes. Found by fuzzing.
+BOOST_FIXTURE_TEST_CASE(descriptors_that_are_too_many_or_come_with_nothing_are_closed, Pair) {
+    const UniqueFd passed(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    const UniqueFd next_free(::dup(passed.get()));
+    const Message message = said(MessageKind::drain);
+    for (const std::size_t size : {std::size_t{0}, sizeof message}) {
+        for (unsigned count = size == 0 ? 1 : 2; count <= 3; ++count) {
+            send_with_descriptors(master, message, size, passed.get(), count);
+            BOOST_TEST(receive_from_master(worker).error().value() == EBADMSG);
+            BOOST_TEST(::fcntl(next_free.get() + 1, F_GETFD) == -1, count << " with " << size);
+        }
+    }
 }
 
 BOOST_FIXTURE_TEST_CASE(an_end_that_closed_is_told_from_one_that_is_silent, Pair) {
