@@ -273,7 +273,10 @@ void Daemon::give_to(uid_t user, gid_t group) const {
 std::string Daemon::all_seen() {
     inbox_.gather();
     std::ostringstream text;
-    text << "---- configuration\n" << std::ifstream(config_file()).rdbuf() << "---- messages\n";
+    text << "---- configuration\n";
+    if (std::filesystem::is_regular_file(config_file()))  // see hostile_files.cpp
+        text << std::ifstream(config_file()).rdbuf();
+    text << "---- messages\n";
     for (const std::string& note : inbox_.all_notes()) text << note << "\n";
     text << "---- printed\n" << inbox_.printed() << "---- log\n" << inbox_.whole_log();
     text << "---- processes\n";

@@ -1,5 +1,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/un.h>
 
 #include <boost/test/unit_test.hpp>
@@ -8,6 +9,7 @@
 #include <fstream>
 #include <functional>
 #include <sstream>
+#include <tuple>
 
 #include "client.hpp"
 #include "daemon.hpp"
@@ -34,6 +36,9 @@ struct Neighbourhood {
     TempFolder common, own;
     std::string victim = own / "victim", absent = own / "absent", path = common / "path";
 
+    /// `path` is another one, which is somebody's as well.
+    explicit Neighbourhood(std::string other) : Neighbourhood() { path = std::move(other); }
+
     Neighbourhood() {
         std::ofstream(victim) << treasure;
         BOOST_REQUIRE(::chmod(victim.c_str(), 0600) == 0);
@@ -48,6 +53,17 @@ struct Neighbourhood {
         BOOST_TEST(!std::filesystem::exists(absent));
     }
 };
+
+void make_device(const std::string& path, unsigned major, unsigned minor) {
+    BOOST_REQUIRE(::mknod(path.c_str(), S_IFCHR | 0666, makedev(major, minor)) == 0);
+}
+
+/// Root in a container often may not, or has its temporary files where none can be opened.
+bool may_make_devices() {
+    const TempFolder folder;
+    return ::mknod((folder / "null").c_str(), S_IFCHR | 0666, makedev(1, 3)) == 0 &&
+           std::ifstream(folder / "null").is_open();
+}
 
 struct Trick {
     const char* name;
@@ -81,6 +97,22 @@ const std::vector<Trick>& tricks() {
     return all;
 }
 
+/// With devices, where only a file or a folder makes sense: a log may be one.
+const std::vector<Trick>& tricks_with_devices() {
+    static const std::vector<Trick> all = [] {
+        std::vector<Trick> list = tricks();
+        if (!may_make_devices()) return list;
+        // Endless, always full, and one that waits for somebody at its other end.
+        for (const auto& [name, major, minor] :
+             {std::tuple("zeros", 1u, 5u), {"full", 1u, 7u}, {"terminal", 5u, 2u}})
+            list.push_back({name, [major = major, minor = minor](const auto& here) {
+                                make_device(here.path, major, minor);
+                            }});
+        return list;
+    }();
+    return all;
+}
+
 /// A start with that path for a key comes to nothing, and says which path it was.
 void refuse(const Trick& trick,
             const std::function<std::string(const std::string&)>& configuration) {
@@ -99,8 +131,9 @@ void refuse(const Trick& trick,
     here.check_victim();
 }
 
-void refuse_all(const std::function<std::string(const std::string&)>& configuration) {
-    for (const Trick& trick : tricks()) BOOST_TEST_CONTEXT(trick.name) refuse(trick, configuration);
+void refuse_all(const std::vector<Trick>& all,
+                const std::function<std::string(const std::string&)>& configuration) {
+    for (const Trick& trick : all) BOOST_TEST_CONTEXT(trick.name) refuse(trick, configuration);
 }
 
 std::string with_key(const std::string& key, const std::string& path) {
@@ -112,22 +145,23 @@ std::string with_key(const std::string& key, const std::string& path) {
 BOOST_AUTO_TEST_SUITE(hostile_files, *precondition(needs_root))
 
 BOOST_AUTO_TEST_CASE(a_lock_file_that_is_something_else_is_refused) {
-    refuse_all([](const std::string& path) { return with_key("lock_file", path); });
+    refuse_all(tricks_with_devices(),
+               [](const std::string& path) { return with_key("lock_file", path); });
 }
 
 BOOST_AUTO_TEST_CASE(logs_that_are_something_else_are_refused) {
     for (const char* const key : {"error_log", "output_log", "access_log"})
-        refuse_all([key](const std::string& path) { return with_key(key, path); });
+        refuse_all(tricks(), [key](const std::string& path) { return with_key(key, path); });
 }
 
 BOOST_AUTO_TEST_CASE(a_data_file_that_is_something_else_is_refused) {
-    refuse_all([](const std::string& path) {
+    refuse_all(tricks_with_devices(), [](const std::string& path) {
         return listener("files", "file-probe", "root = /\ndata = " + path + "\n");
     });
 }
 
 BOOST_AUTO_TEST_CASE(a_configuration_that_is_something_else_is_refused) {
-    for (const Trick& trick : tricks()) {
+    for (const Trick& trick : tricks_with_devices()) {
         if (trick.name == std::string("link"))
             continue;  // is read through, and is no configuration
         const Neighbourhood here;
@@ -140,7 +174,7 @@ BOOST_AUTO_TEST_CASE(a_configuration_that_is_something_else_is_refused) {
 }
 
 BOOST_AUTO_TEST_CASE(a_root_that_is_no_folder_is_refused) {
-    for (const Trick& trick : tricks()) {
+    for (const Trick& trick : tricks_with_devices()) {
         if (trick.name == std::string("folder")) continue;
         refuse(trick, [](const std::string& path) {
             return listener("web", "http", "root = " + path + "\n");
@@ -164,6 +198,85 @@ BOOST_AUTO_TEST_CASE(a_log_that_is_replaced_meanwhile_is_not_reopened) {
             BOOST_TEST(Client(server.address()).ask("hello") == "hello");
             here.check_victim();
             server.stop();
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_configuration_that_is_replaced_meanwhile_is_refused) {
+    for (const Trick& trick : tricks_with_devices()) {
+        BOOST_TEST_CONTEXT(trick.name) {
+            Daemon server({.keys = "workers = 1\n"});
+            server.start();
+            const Neighbourhood here(server.config_file());
+            std::filesystem::remove(here.path);
+            trick.play(here);
+            server.send(SIGHUP);
+            server.wait_for_line({"reload refused", "test.conf"});
+            BOOST_TEST(Client(server.address()).ask("hello") == "hello");
+            here.check_victim();
+            std::filesystem::remove(here.path);
+            server.configure(listener("echo"));
+            server.send(SIGHUP);
+            server.wait_for_line({"reload ok"});
+            server.stop();
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_root_that_is_replaced_meanwhile_is_refused) {
+    for (const Trick& trick : tricks_with_devices()) {
+        if (trick.name == std::string("folder")) continue;
+        BOOST_TEST_CONTEXT(trick.name) {
+            const Neighbourhood here;
+            const auto make_root = [&here] {
+                std::filesystem::remove(here.path);
+                std::filesystem::create_directory(here.path);
+            };
+            make_root();
+            Daemon server({.keys = "workers = 1\nkeepalive_grace = 0s\n",
+                           .sections = listener("web", "http", "root = " + here.path + "\n")});
+            server.start();
+            const auto serves = [&server] {
+                return Client(server.address("web")).ask("GET / HTTP/1.0\r\n\r") != "";
+            };
+            std::filesystem::remove(here.path);
+            trick.play(here);
+            server.send(SIGHUP);
+            server.wait_for_line({"reload refused", here.path});
+            BOOST_TEST(serves());
+            here.check_victim();
+            make_root();
+            server.send(SIGHUP);
+            server.wait_for_line({"reload ok"});
+            BOOST_TEST(serves());
+            server.stop();
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_board_whose_files_are_replaced_meanwhile_goes_on_with_its_own) {
+    for (const char* const file : {"", "-lock"}) {
+        for (const Trick& trick : tricks_with_devices()) {
+            BOOST_TEST_CONTEXT(trick.name << " for the board" << file) {
+                Neighbourhood here;
+                Daemon server(
+                    {.keys = "workers = 1\nkeepalive_grace = 0s\n",
+                     .sections = listener("board", "board", "file = " + here.path + "\n")});
+                server.start();
+                Client client(server.address("board"));
+                BOOST_TEST(client.receive_line().starts_with("0.0 "));
+                BOOST_TEST(client.ask("USER ann").starts_with("1.0 "));
+                BOOST_TEST(client.ask("WRITE before").starts_with("3.0 "));
+                here.path += file;
+                std::filesystem::remove(here.path);
+                trick.play(here);
+                server.send(SIGHUP);
+                server.wait_for_line({"reload refused", here.path});
+                BOOST_TEST(client.ask("WRITE after").starts_with("3.0 "));
+                BOOST_TEST(client.ask("READ 0").ends_with("ann/before"));
+                here.check_victim();
+                server.stop();
+            }
         }
     }
 }
