@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "board_room.hpp"
 #include "client.hpp"
 #include "daemon.hpp"
 #include "needs_root.hpp"
@@ -22,33 +23,8 @@ using boost::unit_test::precondition;
 
 namespace {
 
-/// A folder that only its owner can enter, for the board's files.
-struct Room {
-    TempFolder folder;
-    std::string file = folder / "bbfile";
-
-    Room() { BOOST_REQUIRE(::chmod(folder.path().c_str(), 0700) == 0); }
-};
-
-/// `bbserve -c FILE -f FILE`, with what else its file says.
-Setup alone(const Room& room, const std::string& keys = "workers = 2\n") {
-    Setup setup;
-    setup.name = "bbserve";
-    setup.keys = fmt::format("address = {}:0\n", own_ip()) + keys;
-    setup.sections = "";
-    setup.arguments = {"-f", room.file};
-    return setup;
-}
-
 std::string board_section(const Room& room, const std::string& more = "") {
     return listener("board", "board", "file = " + room.file + "\n" + more);
-}
-
-/// Connects and takes the greeting.
-Client visit(Daemon& server, const std::string& name = "board") {
-    Client client(server.address(name));
-    BOOST_TEST(client.receive_line().starts_with("0.0 "));
-    return client;
 }
 
 std::string contents_of(const std::string& path) {
