@@ -57,7 +57,8 @@ int watch(RunningServer& server) {
         // Anew, for the program of an upgrade has a scoreboard of its own, and at first none.
         auto now = server.read_anew();
         if (!now) {
-            if (++misses == most_misses) server.open();  // throws: it is another version now
+            // Throws: it is another version now, or stopped in the middle of a change.
+            if (++misses == most_misses) server.open(), (void)server.read();
             continue;
         }
         misses = 0;
