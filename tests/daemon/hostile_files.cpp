@@ -255,30 +255,37 @@ BOOST_AUTO_TEST_CASE(a_root_that_is_replaced_meanwhile_is_refused) {
 }
 
 BOOST_AUTO_TEST_CASE(a_board_whose_files_are_replaced_meanwhile_goes_on_with_its_own) {
-    for (const char* const file : {"", "-lock"}) {
+    Neighbourhood here;
+    const std::string board = here.path;
+    Daemon server({.keys = "workers = 1\nkeepalive_grace = 0s\n",
+                   .sections = listener("board", "board", "file = " + board + "\n")});
+    server.start();
+    Client client(server.address("board"));
+    BOOST_TEST(client.receive_line().starts_with("0.0 "));
+    BOOST_TEST(client.ask("USER ann").starts_with("1.0 "));
+    BOOST_TEST(client.ask("WRITE before").starts_with("3.0 "));
+    for (const std::string& path : {board, board + "-lock"}) {
+        here.path = path;
         for (const Trick& trick : tricks_with_devices()) {
-            BOOST_TEST_CONTEXT(trick.name << " for the board" << file) {
-                Neighbourhood here;
-                Daemon server(
-                    {.keys = "workers = 1\nkeepalive_grace = 0s\n",
-                     .sections = listener("board", "board", "file = " + here.path + "\n")});
-                server.start();
-                Client client(server.address("board"));
-                BOOST_TEST(client.receive_line().starts_with("0.0 "));
-                BOOST_TEST(client.ask("USER ann").starts_with("1.0 "));
-                BOOST_TEST(client.ask("WRITE before").starts_with("3.0 "));
-                here.path += file;
-                std::filesystem::remove(here.path);
+            BOOST_TEST_CONTEXT(trick.name << " for " << path) {
+                std::filesystem::rename(path, path + "-meanwhile");
                 trick.play(here);
                 server.send(SIGHUP);
-                server.wait_for_line({"reload refused", here.path});
+                server.wait_for_line({"reload refused", path});
                 BOOST_TEST(client.ask("WRITE after").starts_with("3.0 "));
                 BOOST_TEST(client.ask("READ 0").ends_with("ann/before"));
                 here.check_victim();
-                server.stop();
+                std::filesystem::remove(path);
+                std::filesystem::rename(path + "-meanwhile", path);
             }
         }
     }
+    server.send(SIGHUP);
+    server.wait_for_line({"reload ok"});
+    Client next(server.address("board"));
+    BOOST_TEST(next.receive_line().starts_with("0.0 "));
+    BOOST_TEST(next.ask("READ 0").ends_with("ann/before"));
+    server.stop();
 }
 
 BOOST_AUTO_TEST_CASE(a_lock_file_that_is_replaced_meanwhile_is_left_alone) {
