@@ -49,7 +49,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     check(with_head(bytes));
     if (size >= 2) {
         std::string spoilt = good_fields;
-        const std::size_t at = (data[0] | data[1] << 8u) % spoilt.size();
+        const std::size_t at = (data[0] | unsigned{data[1]} << 8u) % spoilt.size();
         spoilt.replace(at, std::min(bytes.size() - 2, spoilt.size() - at), bytes.substr(2));
         check(with_head(spoilt));
     }
