@@ -133,6 +133,7 @@ std::vector<Call> calls_of(const Change& change) {
 void check_confined(const std::vector<pid_t>& workers) {
     for (const pid_t worker : workers) {
         auto status = status_of(worker);
+        if (status.empty()) continue;  // an old one, which has ended meanwhile
         BOOST_TEST(status["Seccomp"] == "2");
         BOOST_TEST(status["NoNewPrivs"] == "1");
         BOOST_TEST(status["CapPrm"] == "0000000000000000");
