@@ -52,11 +52,18 @@ bool Inbox::wait_until(const std::function<bool()>& condition, int process) {
         for (const int descriptor :
              {process, notify_socket_.get(), log_fifo_.get(), printed_pipe_.get()})
             entries.push_back({descriptor, POLLIN, 0});
+        // What the condition itself gathers may come after it has looked for it.
+        const std::size_t before = size_seen();
         if (condition()) return true;
+        if (size_seen() != before) continue;
         if (!wait_for_any(entries, deadline)) return false;
         gather();
         if (entries.front().revents != 0) return condition();
     }
+}
+
+std::size_t Inbox::size_seen() const {
+    return notes_.size() + log_.size() + printed_.size();
 }
 
 void Inbox::gather() {

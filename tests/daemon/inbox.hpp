@@ -45,6 +45,7 @@ class Inbox {
     [[nodiscard]] bool printed_is_closed() const { return !printed_pipe_.is_open(); }
 
   private:
+    [[nodiscard]] std::size_t size_seen() const;
     bool gather_from(UniqueFd& pipe, std::string& text) const;
 
     std::string log_path_;
