@@ -28,11 +28,11 @@ constexpr rlim_t few_files = 1024;
 constexpr const char* system_path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Names, or beginnings of names where they end in `_`.
-constexpr std::array<std::string_view, 13> kept_variables {
+constexpr std::array<std::string_view, 15> kept_variables {
     "TZ", "LANG", "LANGUAGE", "LC_", "HOME", "XDG_RUNTIME_DIR", "LISTEN_", "WATCHDOG_",
         "JOURNAL_STREAM", "INVOCATION_ID", "NOTIFY_SOCKET",
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-        "ASAN_OPTIONS", "UBSAN_OPTIONS",
+        "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS",
 #endif
 };
 

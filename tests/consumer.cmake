@@ -2,7 +2,7 @@
 # once with pkg-config and make, and then driven through their lives by tests/daemon/consumer.cpp.
 set(stage ${CMAKE_CURRENT_BINARY_DIR}/consumer)
 if(PREFORKD_SANITIZE)
-  set(sanitize -fsanitize=address,undefined)
+  set(sanitize -fsanitize=${preforkd_sanitizers})
 endif()
 
 add_test(NAME consumer.install

@@ -62,4 +62,4 @@ class Programs:
         except OSError:
             return "unknown"
         kind = cache.get("CMAKE_BUILD_TYPE:STRING") or "unknown"
-        return kind + (" with sanitizers" if cache.get("PREFORKD_SANITIZE:BOOL") == "ON" else "")
+        return kind + ("" if cache.get("PREFORKD_SANITIZE:STRING", "OFF") == "OFF" else " with sanitizers")

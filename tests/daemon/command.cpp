@@ -106,7 +106,7 @@ Outcome run_preforkctl(const std::string& lock_file, const std::vector<std::stri
 
 std::vector<std::string> sanitizer_options() {
     std::vector<std::string> options;
-    for (const char* const name : {"ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"})
+    for (const char* const name : {"ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS"})
         if (const char* const value = std::getenv(name))
             options.push_back(std::string(name) + "=" + value);
     return options;

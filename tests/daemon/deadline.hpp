@@ -9,7 +9,7 @@
 namespace preforkd::testing {
 
 /// How long anything may take before the test fails. A limit for failures; nothing waits for it.
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 inline constexpr std::chrono::seconds patience{30};
 #else
 inline constexpr std::chrono::seconds patience{10};
