@@ -197,7 +197,7 @@ const std::vector<Attack>& attacks_on_writing() {
 const std::vector<Attack>& attacks_on_threads() {
     static const std::vector<Attack> all{
         {"thread", [](long) { return in_thread([] { return 0L; }); }, allowed},
-        {"fork_as_thread", [](long) { return clone_with(thread_flags & ~CLONE_THREAD); }},
+        {"fork_as_thread", [](long) { return clone_with(thread_flags ^ CLONE_THREAD); }},
         {"vfork", [](long) { return clone_with(CLONE_VM | CLONE_VFORK | SIGCHLD); }},
         {"thread_in_namespace", [](long) { return clone_with(thread_flags | CLONE_NEWUSER); }},
         {"thread_untraced", [](long) { return clone_with(thread_flags | CLONE_UNTRACED); }},

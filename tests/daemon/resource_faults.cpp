@@ -318,7 +318,7 @@ BOOST_AUTO_TEST_CASE(a_world_without_devices_or_processes_is_told_with_its_remed
 
 BOOST_AUTO_TEST_CASE(with_little_memory_a_start_serves_or_says_what_is_missing,
                      *precondition(needs_sandbox)) {
-    for (const rlim_t mebibytes : {8, 16, 24, 32, 64}) {
+    for (const rlim_t mebibytes : {8u, 16u, 24u, 32u, 64u}) {
         Daemon server({.keys = "workers = 1\n", .parent = [mebibytes] {
                            const rlimit little{mebibytes << 20, mebibytes << 20};
                            if (::setrlimit(RLIMIT_AS, &little) < 0) ::_exit(94);
