@@ -44,7 +44,7 @@ def pipeline(bench, finding):
     compare(bench, finding, EVERYBODY, ["-c", 64, "-p", 16])
 
 
-@case("connections-1000", "Keep-alive, 1000 connections", quick=True)
+@case("connections-1000", "Keep-alive, 1000 connections")
 def connections_1000(bench, finding):
     """As keepalive, with 1000 busy connections."""
     compare(bench, finding, EVERYBODY, ["-c", 1000])
@@ -72,7 +72,7 @@ def large(bench, finding, name):
     finding.note("The floor copies from memory in one send; nginx's variants are the ways that its users argue about.")
 
 
-@case("file-100k", "A 100 KiB file", quick=True)
+@case("file-100k", "A 100 KiB file")
 def file_100k(bench, finding):
     """64 connections ask for a file of 100 KiB."""
     large(bench, finding, "100k.bin")
