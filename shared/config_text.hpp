@@ -28,6 +28,8 @@ struct Section {
     std::string name;  ///< "web" of [listen.web]; empty: global
     Origin origin;
     std::vector<Entry> entries;
+    bool is_implied =
+        false;  ///< in no file: what a program that serves one service alone listens on
 
     /// As in faults: "listen.web", or nothing.
     [[nodiscard]] std::string title() const { return name.empty() ? name : "listen." + name; }

@@ -43,11 +43,6 @@ bool is_listener(const Section& section) {
     return section.kind == Section::Kind::listener;
 }
 
-/// One that add_sole_listener() added stands on no line.
-bool was_added(const Section& section) {
-    return section.origin.line == 0;
-}
-
 }  // namespace
 
 const ServiceSpec* sole_service(std::string_view program,
@@ -61,14 +56,14 @@ const ServiceSpec* sole_service(std::string_view program,
 void add_sole_listener(std::vector<Section>& sections, const ServiceSpec& service) {
     if (std::ranges::any_of(sections, is_listener)) return;
     const Origin origin = sections.front().origin;
-    Section listener{Section::Kind::listener, service.name, origin, {}};
+    Section listener{Section::Kind::listener, service.name, origin, {}, true};
     listener.entries.push_back({"service", service.name, origin, true});
     sections.push_back(std::move(listener));
 }
 
 void move_to_sole_listener(std::vector<Section>& sections, const ServiceSpec& service) {
     Section& listener = *std::ranges::find_if(sections, is_listener);
-    const bool takes_all = was_added(listener);
+    const bool takes_all = listener.is_implied;
     std::vector<Entry> stay;
     for (Entry& entry : sections.front().entries) {
         if (takes_all) translate(entry);

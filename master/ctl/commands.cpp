@@ -58,7 +58,10 @@ int watch(RunningServer& server) {
         auto now = server.read_anew();
         if (!now) {
             // Throws: it is another version now, or stopped in the middle of a change.
-            if (++misses == most_misses) server.open(), (void)server.read();
+            if (++misses == most_misses) {
+                server.open();
+                (void)server.read();
+            }
             continue;
         }
         misses = 0;

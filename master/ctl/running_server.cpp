@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -78,6 +79,12 @@ NoServer has_ended(Pid pid) {
 
 UniqueFd open_lock(const std::filesystem::path& lock_file) {
     UniqueFd lock(::open(lock_file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    struct stat status {};
+    if (lock.is_open() && ::fstat(lock.get(), &status) == 0 && !S_ISREG(status.st_mode))
+        throw NoServer(exit_usage, status_unknown,
+                       fmt::format("'{}' is no lock file, but a folder or a device\n"
+                                   "    name the file: -p FOLDER/PROGRAM.pid",
+                                   lock_file.string()));
     if (lock.is_open()) return lock;
     if (errno == ENOENT || errno == ENOTDIR) throw not_running(lock_file);
     throw NoServer(exit_no_privilege, status_unknown,

@@ -177,6 +177,9 @@ BOOST_AUTO_TEST_CASE(nobody_there_is_told_as_lsb_has_it) {
     check_says(run_preforkctl(lock, {"reload"}), 7, {"not running"});
     std::ofstream(lock) << "1\n";
     check_says(run_preforkctl(lock, {"status"}), 1, {"nobody holds the lock file", "a crash left"});
+    check_says(run_preforkctl(folder.path(), {"status"}), 4,
+               {"is no lock file", "-p FOLDER/PROGRAM.pid"});
+    check_says(run_preforkctl(folder.path(), {"reload"}), 2, {"is no lock file"});
     check_says(run_preforkctl(lock, {"stop"}), 7, {"not running"});
     const Outcome quiet = run_preforkctl(lock, {"status", "--quiet"});
     BOOST_TEST(quiet.exit == exited(1));

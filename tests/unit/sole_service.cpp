@@ -22,6 +22,7 @@ std::vector<ServiceSpec> with_board() {
                    .keys = {Key<std::filesystem::path>{.name = "file",
                                                        .field = &BoardOptions::file,
                                                        .required = true,
+                                                       .example = "/srv/bb",
                                                        .doc = "Of the messages."},
                             Key<ByteCount>{.name = "max_line",
                                            .field = &BoardOptions::max_line,
@@ -121,7 +122,15 @@ BOOST_AUTO_TEST_CASE(a_file_with_sections_is_taken_as_it_is) {
 }
 
 BOOST_AUTO_TEST_CASE(faults_name_the_line_and_what_to_do) {
-    BOOST_TEST(faults_in("address = *:1\n").find("the key 'file' is missing") != std::string::npos);
+    BOOST_TEST(
+        faults_in("address = *:1\n")
+            .find("bb.conf: the key 'file' is missing\n"
+                  "    add to the file: file = /srv/bb; or to the command: -o file=/srv/bb\n") !=
+        std::string::npos);
+    const LoadResult without = load_config(sole_request({}));
+    BOOST_REQUIRE(!without);
+    BOOST_TEST(to_string(without.error()).find("or to the command: -o file=/srv/bb\n") !=
+               std::string::npos);
     const std::string faults = faults_in("file = /b\nmax_lime = 1\nworker = 2\nport = x\n");
     BOOST_TEST(faults.find("bb.conf:2: listen.board: unknown key 'max_lime'; did you mean "
                            "'max_line'?") != std::string::npos,
