@@ -137,24 +137,18 @@ void Master::on_signal(int signal) {
 
 /// Whoever sent it looks for a worker more or fewer, and finds here why there is none.
 void Master::resize(const Event& event, std::string_view refusal) {
-    const auto slots = [this] {
-        return std::ranges::count_if(supervisor_.workers(), [](const Worker& worker) {
-            return worker.state <= WorkerState::serving;  // those that hold one, and don't leave
-        });
-    };
-    const auto& listeners = in_service().config.listeners;
-    if (std::ranges::none_of(listeners, [](const auto& section) { return !section.workers; }))
+    const auto is_shared = [](const auto& section) { return serves(shared_pool, section); };
+    if (std::ranges::none_of(in_service().config.listeners, is_shared))
         return log_.warning(refusal, {{"why",
                                        "every listener has workers of its own; change those "
                                        "in the configuration and reload"}});
-    const Phase phase = supervisor_.phase();
-    const auto before = slots();
+    const PoolId pool = pools_.id_of(shared_pool);
+    const auto before = supervisor_.slots_of(pool);
+    const std::string why = supervisor_.may_resize()
+                                ? "the shared pool has the most or the fewest possible"
+                                : fmt::format("the server is {}", to_string(supervisor_.phase()));
     handle(event);
-    if (slots() != before) return;
-    const bool is_settled = phase == Phase::running || phase == Phase::proving;
-    log_.warning(refusal,
-                 {{"why", is_settled ? "the shared pool has the most or the fewest possible"
-                                     : fmt::format("the server is {}", to_string(phase))}});
+    if (supervisor_.slots_of(pool) == before) log_.warning(refusal, {{"why", why}});
 }
 
 void Master::on_child_ended() {

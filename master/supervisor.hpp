@@ -125,6 +125,12 @@ class Supervisor {
         return phase_ == Phase::loading || phase_ == Phase::reloading;
     }
 
+    /// TTIN and TTOU are obeyed: no generation is on its way in or out.
+    [[nodiscard]] bool may_resize() const;
+
+    /// Slots of the pool; not those that TTOU has taken from it.
+    [[nodiscard]] std::uint32_t slots_of(PoolId pool) const;
+
   private:
     struct Configuration {
         Generation generation;
@@ -190,14 +196,12 @@ class Supervisor {
 
     [[nodiscard]] bool in_service() const;
     [[nodiscard]] bool upgrading() const;
-    [[nodiscard]] bool may_resize() const;
     [[nodiscard]] bool raising() const;
     [[nodiscard]] bool is_incoming(const Worker& worker) const;
     [[nodiscard]] bool every_incoming_worker_serves() const;
     [[nodiscard]] bool pool_recycles(PoolId pool) const;
     [[nodiscard]] std::optional<TimePoint> hang_deadline(const Worker& worker) const;
     [[nodiscard]] const Policy& policy_of(const Worker& worker) const;
-    [[nodiscard]] std::uint32_t slots_of(PoolId pool) const;
     [[nodiscard]] Worker* find(Pid pid);
     [[nodiscard]] Worker* find_order(SlotId slot, Generation generation);
 
