@@ -118,8 +118,7 @@ CleanPath clean_path(std::string_view path, bool serve_dotfiles,
 bool is_valid_utf8(std::string_view text) noexcept {
     while (!text.empty()) {
         const auto lead = static_cast<unsigned char>(text.front());
-        std::size_t length = lead < 0x80 ? 1 : 0;
-        if (length == 0) length = length_of_form(lead, text);
+        const std::size_t length = lead < 0x80 ? 1 : length_of_form(lead, text);
         if (length == 0) return false;
         text.remove_prefix(length);
     }

@@ -177,18 +177,7 @@ Responder::Rest Responder::answer_file(const Exchange& exchange, const Variants&
     const File& file = variants.choose(head);
     const Representation& representation = file->representation();
     const Validators current{representation.etag, representation.modified};
-    switch (evaluate_conditions(head, current, now_.wall)) {
-        case Condition::holds:
-            break;
-        case Condition::not_modified:
-            put_head(exchange, Status::not_modified, file->not_modified_fields());
-            log_request(exchange, Status::not_modified, 0);
-            return nullptr;
-        case Condition::failed:
-            send_page(exchange, Status::precondition_failed,
-                      pages_.of(Status::precondition_failed));
-            return nullptr;
-    }
+    if (is_answered_by_conditions(exchange, current, file->not_modified_fields())) return nullptr;
     if (head.has(Field::range) && head.method == Method::get &&
         is_range_current(head, current, now_.wall)) {
         RangeSet set;
@@ -205,6 +194,23 @@ Responder::Rest Responder::answer_file(const Exchange& exchange, const Variants&
         }
     }
     return send_whole(exchange, file);
+}
+
+/// `fields` and `more` are those of a 304.
+bool Responder::is_answered_by_conditions(const Exchange& exchange, const Validators& current,
+                                          std::string_view fields, std::string_view more) {
+    switch (evaluate_conditions(exchange.head, current, now_.wall)) {
+        case Condition::holds:
+            return false;
+        case Condition::not_modified:
+            put_head(exchange, Status::not_modified, fields, more);
+            log_request(exchange, Status::not_modified, 0);
+            return true;
+        case Condition::failed:
+            break;
+    }
+    send_page(exchange, Status::precondition_failed, pages_.of(Status::precondition_failed));
+    return true;
 }
 
 Responder::Rest Responder::send_whole(const Exchange& exchange, const File& file) {
@@ -256,18 +262,8 @@ Responder::Rest Responder::send_ranges(const Exchange& exchange, const File& fil
 }
 
 Responder::Rest Responder::send_listing(const Exchange& exchange, Found found) {
-    switch (evaluate_conditions(exchange.head, Validators{}, now_.wall)) {
-        case Condition::holds:
-            break;
-        case Condition::not_modified:
-            put_head(exchange, Status::not_modified, files_.rules().fields.added, "\r\n");
-            log_request(exchange, Status::not_modified, 0);
-            return nullptr;
-        case Condition::failed:
-            send_page(exchange, Status::precondition_failed,
-                      pages_.of(Status::precondition_failed));
-            return nullptr;
-    }
+    if (is_answered_by_conditions(exchange, {}, files_.rules().fields.added, "\r\n"))
+        return nullptr;
     const std::shared_ptr<const Page> page = listing_of(std::move(found));
     if (!page) {
         send_page(exchange, Status::internal_error, pages_.of(Status::internal_error));

@@ -2,11 +2,13 @@
 
 #include <preforkd/service.hpp>
 
+#include <array>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "worker/services/http_access_line.hpp"
+#include "worker/services/http_conditional.hpp"
 #include "worker/services/http_files.hpp"
 #include "worker/services/http_options.hpp"
 #include "worker/services/http_range.hpp"
@@ -88,6 +90,9 @@ class Responder {
 
     [[nodiscard]] Rest answer_path(const Exchange& exchange);
     [[nodiscard]] Rest answer_file(const Exchange& exchange, const Variants& variants);
+    [[nodiscard]] bool is_answered_by_conditions(const Exchange& exchange,
+                                                 const Validators& current, std::string_view fields,
+                                                 std::string_view more = {});
     [[nodiscard]] Rest send_whole(const Exchange& exchange, const File& file);
     [[nodiscard]] Rest send_ranges(const Exchange& exchange, const File& file, const RangeSet& set);
     [[nodiscard]] Rest send_listing(const Exchange& exchange, Found found);
