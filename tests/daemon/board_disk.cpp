@@ -84,6 +84,10 @@ BOOST_AUTO_TEST_CASE(a_disk_that_fails_refuses_every_message_until_a_reload) {
     BOOST_TEST(client.ask("WRITE again").starts_with("3.2 ERROR WRITE not stored: "));
     BOOST_TEST(client.ask("READ 0") == "2.0 MESSAGE 0 nobody/kept");
     BOOST_TEST(client.ask("COUNT") == "2.4 COUNT 1");
+    const std::string metrics = run_preforkctl(server.lock_file(), {"metrics"}).printed;
+    BOOST_TEST(
+        metrics.find("board_messages_refused_total{listener=\"board\"} 2\n") != std::string::npos,
+        metrics);
     server.send(SIGHUP);
     server.wait_for_line({"reload ok"});
     Client later = visit(server);

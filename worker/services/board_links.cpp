@@ -32,11 +32,15 @@ DescriptorLinks::DescriptorLinks(int data, int lock)
     : folder_(make_folder()), path_(folder_ + "/board") {
     if (link_to(data, path_) && link_to(lock, path_ + "-lock")) return;
     const auto error = last_error();
-    ::rmdir(folder_.c_str());
+    remove();
     throw StartupError(exit_failure, fmt::format("{}: {}", folder_, error.message()));
 }
 
 DescriptorLinks::~DescriptorLinks() {
+    remove();
+}
+
+void DescriptorLinks::remove() const noexcept {
     ::unlink(path_.c_str());
     ::unlink((path_ + "-lock").c_str());
     ::rmdir(folder_.c_str());

@@ -20,6 +20,8 @@ class DescriptorLinks {
     [[nodiscard]] const std::string& path() const noexcept { return path_; }
 
   private:
+    void remove() const noexcept;
+
     std::string folder_;
     std::string path_;
 };
