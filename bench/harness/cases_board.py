@@ -3,13 +3,14 @@ import os
 import re
 import shutil
 import socket
+import statistics
 import subprocess
 import time
 
 from . import machine, measure, processes
 from .cases import case, cost_table
 from .measure import Contender
-from .results import number
+from .results import number, span
 from .servers import ServerError
 
 MESSAGE = "x" * 100
@@ -102,9 +103,8 @@ def board_read(bench, finding):
 def board_write(bench, finding):
     """WRITE by 64 connections, each acknowledged only when it is on disk, with one and two workers;
     against Redis with appendfsync always, and against one fdatasync after another."""
-    rows = []
-    alone = syncs_per_second(bench.workspace.room_for("sync"))
-    rows.append(["one fdatasync after another", number(alone, 0), number(1.0), "–", "–"])
+    alone = "one fdatasync after another"
+    room = bench.workspace.room_for("sync")
     everywhere = machine.all_cores()
     tries = []
     if bench.contenders("preforkd"):
@@ -115,15 +115,26 @@ def board_write(bench, finding):
     if bench.fleet.has("redis"):
         tries.append(("redis, appendfsync always", "redis", "PORT", f"SET key:{{n}} {MESSAGE}",
                       bench.fleet.server("redis", everywhere.server, APPENDONLY="yes")))
-    for label, scheme, port, command, server in tries:
-        bench.progress(label)
-        result = bench.clients.load(["-c", 64, "--command", command, "--numbers", 1000000, "-d",
-                                     f"{3 if bench.plan.quick else 10}s"],
-                                    f"{scheme}://127.0.0.1:{server.ports[port]}", server.pid)
-        finding.raw[label] = result
-        rows.append([label, number(result["per_second"], 0), number(result["per_second"] / alone),
-                     f"{result['latency']['p50'] / 1000:.1f}", f"{result['latency']['p99'] / 1000:.1f}"])
-    finding.table(["what", "writes/s", "× one by one", "p50 ms", "p99 ms"], rows)
+    samples = measure.Samples(bench.plan.rounds)
+    for number_of_round in range(bench.plan.rounds):
+        # In each round, for a disk is fast in one minute and slow in the next.
+        samples.add(alone, {"per_second": syncs_per_second(room, bench.plan.seconds)})
+        for label, scheme, port, command, server in tries:
+            bench.progress(f"round {number_of_round + 1}: {label}")
+            samples.add(label, bench.clients.load(
+                ["-c", 64, "--command", command, "--numbers", 1000000, "-w", "200ms", "-d", f"{bench.plan.seconds}s"],
+                f"{scheme}://127.0.0.1:{server.ports[port]}", server.pid))
+    rows = []
+    for label in samples.labels():
+        latency = [statistics.median(one["latency"][key] for one in samples.by_label[label]) / 1000
+                   for key in ("p50", "p99")] if label != alone else []
+        ratios = [a / b for a, b in zip(samples.values(label, "per_second"), samples.values(alone, "per_second"))]
+        rows.append([label, number(samples.median(label, "per_second"), 0), span(*samples.spread(label, "per_second"), 0),
+                     number(statistics.median(ratios)), span(min(ratios), max(ratios)),
+                     *([f"{value:.1f}" for value in latency] or ["–", "–"])])
+        finding.raw[label] = samples.by_label[label]
+    finding.table(["what", "writes/s", "min–max", "× one by one", "min–max", "p50 ms", "p99 ms"], rows,
+                  f"{samples.rounds} rounds. How many times as often as one by one is the median of that inside one round.")
 
 
 @case("board-size", "Opening boards, and memory", full=False)
@@ -152,12 +163,12 @@ def board_size(bench, finding):
     finding.table(["messages", "file, MiB", "fork to READY, ms", "KiB at READY", "KiB after reading"], rows)
 
 
-def syncs_per_second(folder):
-    """How often this disk syncs an appended 100 bytes in a second."""
+def syncs_per_second(folder, seconds):
+    """How often this disk syncs an appended 100 bytes in a second, tried for so many."""
     path = os.path.join(folder, "log")
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
-        count, end = 0, time.monotonic() + 2
+        count, end = 0, time.monotonic() + seconds
         began = time.monotonic()
         while time.monotonic() < end:
             os.write(descriptor, MESSAGE.encode())

@@ -281,7 +281,6 @@ void Board::say(Connection& client) {
 // ---- Writing ----
 
 void Board::submit(std::shared_ptr<WriteJob> job) {
-    turn_limit_->begin();
     writer_->submit(std::move(job));
     if (!std::exchange(keeps_turn_, true)) spawn(keep_turn());
 }
