@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "worker/session.hpp"
 #include "worker/sleep_timer.hpp"
@@ -150,7 +151,11 @@ bool Flush::advance() {
 }
 
 bool SendFile::advance() {
-    return settle(Session::of(connection_).send_file_part(file_, offset_, left_), succeeded_);
+    Session& session = Session::of(connection_);
+    const std::string_view mapped = std::exchange(mapped_, {});
+    return settle(mapped.empty() ? session.send_file_part(file_, offset_, left_)
+                                 : session.send_mapped_part(file_, offset_, left_, mapped),
+                  succeeded_);
 }
 
 Sleep::~Sleep() {

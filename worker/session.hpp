@@ -63,6 +63,8 @@ class Session final : public Connection,
     Attempt send(std::string_view& more, int flags = 0);
     Attempt send_gathered(int flags = 0);
     Attempt send_file_part(int file, std::uint64_t& offset, std::uint64_t& left);
+    Attempt send_mapped_part(int file, std::uint64_t& offset, std::uint64_t& left,
+                             std::string_view mapped);
     Attempt half_close();
 
     /// Keeps bytes that lie in the shared input buffer, when their owner must wait.

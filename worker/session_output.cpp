@@ -1,5 +1,6 @@
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 
 #include <algorithm>
@@ -120,8 +121,10 @@ Session::Attempt Session::send(std::string_view& more, int flags) {
         if (taken < 0 && errno == EINTR) continue;
         if (taken < 0 && errno == EAGAIN) return blocked();
         if (taken < 0) {
+            // Of memory that shows a file: it was cut, or can't be read. mmap(2), SIGBUS
+            const bool truncated = errno == EFAULT;
             break_connection();
-            return fail(End::reset);
+            return fail(truncated ? End::truncated : End::reset);
         }
         listener_.counters->sent.add(static_cast<std::uint64_t>(taken));
         const std::size_t of_first = std::min(static_cast<std::size_t>(taken), first.size());
@@ -167,6 +170,22 @@ Session::Attempt Session::send_file_part(int file, std::uint64_t& offset, std::u
     }
     blocked_ = false;
     return Attempt::done;
+}
+
+// Behind the end of a file that was cut, the rest of its last page reads as zeros. So it is asked
+// for its size, and only this once: what the kernel doesn't take now is sent from the file itself.
+Session::Attempt Session::send_mapped_part(int file, std::uint64_t& offset, std::uint64_t& left,
+                                           std::string_view mapped) {
+    struct stat state {};
+    const bool is_whole =
+        ::fstat(file, &state) == 0 && static_cast<std::uint64_t>(state.st_size) >= offset + left;
+    if (!is_whole) return send_file_part(file, offset, left);
+    std::string_view rest = mapped.substr(0, left);
+    const std::size_t shown = rest.size();
+    const Attempt sent = send(rest);
+    offset += shown - rest.size();
+    left -= shown - rest.size();
+    return sent == Attempt::done ? send_file_part(file, offset, left) : sent;
 }
 
 Session::Attempt Session::half_close() {

@@ -22,6 +22,7 @@ using preforkd::master::read_proc;
 
 namespace {
 
+constexpr std::size_t middle = 100'000;  // mapped
 constexpr std::size_t large = 8u << 20;
 
 /// A site with something for each way of answering.
@@ -32,6 +33,7 @@ struct Site {
     Site() {
         std::filesystem::create_directories(root + "/list");
         std::ofstream(root + "/small.txt") << "small\n";
+        std::ofstream(root + "/middle.bin") << std::string(middle, 'x');
         std::ofstream(root + "/large.bin") << std::string(large, 'x');
         std::ofstream(root + "/list/one.txt") << "one\n";
         std::ofstream(root + "/404.html") << "lost\n";
@@ -56,6 +58,7 @@ std::string get(const std::string& address, const std::string& path,
 void answer_everything(const std::string& address) {
     BOOST_TEST(get(address, "/small.txt").ends_with("\r\n\r\nsmall\n"));
     BOOST_TEST(get(address, "/link.txt").ends_with("\r\n\r\nsmall\n"));
+    BOOST_TEST(get(address, "/middle.bin").size() > middle);
     BOOST_TEST(get(address, "/large.bin").size() > large);
     BOOST_TEST(get(address, "/large.bin", "Range: bytes=5-9\r\n").ends_with("\r\n\r\nxxxxx"));
     BOOST_TEST(get(address, "/list/").find("one.txt") != std::string::npos);

@@ -294,6 +294,18 @@ BOOST_AUTO_TEST_CASE(small_files_lie_in_memory_behind_their_fields) {
     BOOST_TEST(Site::content_of(*large).size() == StaticFile::largest_in_memory + 1);
 }
 
+BOOST_AUTO_TEST_CASE(files_of_a_middle_size_are_mapped) {
+    std::string content(StaticFile::largest_mapped, 'm');
+    content[5] = '!';
+    write("middle", content);
+    write("large", content + "+");
+    const auto middle = look_up("/middle").variants->plain;
+    BOOST_TEST(!middle->in_memory());
+    BOOST_TEST((middle->mapped({0, content.size() - 1}) == content));
+    BOOST_TEST(middle->mapped({4, 6}) == "m!m");
+    BOOST_TEST(look_up("/large").variants->plain->mapped({0, content.size()}).empty());
+}
+
 BOOST_AUTO_TEST_CASE(a_change_in_the_future_is_dated_now) {
     write("a", "content");
     now.wall = 784111777;

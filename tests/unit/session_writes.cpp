@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <sys/mman.h>
 
+#include "shared/mapping.hpp"
 #include "tests/unit/engine_fixture.hpp"
 
 using namespace preforkd;
@@ -85,6 +86,10 @@ UniqueFd file_of(std::string_view text) {
     UniqueFd file(::memfd_create("file", MFD_CLOEXEC));
     BOOST_REQUIRE(!write_all(file.get(), text));
     return file;
+}
+
+std::string_view content_of(const Mapping& mapping) {
+    return {mapping.as<char>(), mapping.size()};
 }
 
 std::string pattern(std::size_t size) {
@@ -342,6 +347,72 @@ BOOST_AUTO_TEST_CASE(a_file_that_was_cut_ends_the_connection_as_broken) {
     receive_all(fixture, peer);
     BOOST_TEST(to_string(why) == "truncated");
     BOOST_TEST(peer.reset());
+}
+
+BOOST_AUTO_TEST_CASE(a_mapped_file_and_its_head_leave_with_one_send) {
+    const std::string text = pattern(60000);
+    const UniqueFd file = file_of(text);
+    const Mapping mapping = Mapping::read_only(file).value();
+    EngineFixture fixture([&](Connection& client) -> task<void> {
+        co_await client.write("head:");
+        co_await client.send_file(file.get(), 0, text.size(), content_of(mapping));
+    });
+    const Records records(fixture);
+    fixture.settle();
+    const auto got = records.receive();
+    BOOST_REQUIRE(got.size() == 1u);
+    BOOST_TEST((got.front() == "head:" + text));
+}
+
+// What the kernel doesn't take at once is sent much later, when the file may have been cut, so it
+// doesn't come from the mapping. Here that shows another file, to tell the two apart.
+BOOST_AUTO_TEST_CASE(of_a_mapped_file_a_slow_peer_gets_the_rest_from_the_file_itself) {
+    constexpr std::size_t size = 250000;
+    const UniqueFd file = file_of(std::string(size, 'f'));
+    const UniqueFd other = file_of(std::string(size, 'm'));
+    const Mapping mapping = Mapping::read_only(other).value();
+    EngineFixture fixture([&](Connection& client) -> task<void> {
+        co_await client.send_file(file.get(), 0, size, content_of(mapping));
+    });
+    const int send_buffer = 16384;
+    ::setsockopt(fixture.listener, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof send_buffer);
+    Peer peer = Peer::connected_to(fixture.listener);
+    fixture.engine.start_accepting();
+    const std::string got = receive_all(fixture, peer);
+    const std::size_t from_mapping = got.find('f');
+    BOOST_TEST(got.size() == size);
+    BOOST_TEST(from_mapping > 0u);
+    BOOST_TEST(from_mapping < size);
+    BOOST_TEST(got.find('m', from_mapping) == std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(a_mapped_file_that_was_cut_ends_the_connection_as_broken) {
+    constexpr std::size_t size = 100000;
+    const std::string text = pattern(size);
+    const UniqueFd file = file_of(text);
+    const UniqueFd empty = file_of(text);
+    const Mapping mapping = Mapping::read_only(file).value();
+    const Mapping of_empty = Mapping::read_only(empty).value();
+    BOOST_REQUIRE(::ftruncate(empty.get(), 0) == 0);
+    std::vector<std::string> ends;
+    std::string_view shown;
+    EngineFixture fixture([&](Connection& client) -> task<void> {
+        const bool whole = co_await client.send_file(file.get(), 0, size, shown);
+        ends.emplace_back(whole ? "whole" : to_string(client.why()));
+    });
+    const auto got_of = [&](const Mapping& to_show) {
+        shown = content_of(to_show);
+        Peer peer = fixture.connect();
+        return receive_all(fixture, peer);
+    };
+    BOOST_TEST((got_of(mapping) == text));
+    // It is cut after it was asked for its size: there is nothing behind the mapping.
+    BOOST_TEST(got_of(of_empty).size() < size);
+    // It was cut inside its last page, of which the rest would read as zeros.
+    BOOST_REQUIRE(::ftruncate(file.get(), size - 1) == 0);
+    BOOST_TEST(got_of(mapping).size() < size);
+    const std::vector<std::string> expected{"whole", "truncated", "truncated"};
+    BOOST_TEST(ends == expected, boost::test_tools::per_element());
 }
 
 BOOST_AUTO_TEST_CASE(after_a_half_close_the_service_still_reads) {

@@ -184,8 +184,9 @@ class Flush final : public Operation {
 
 class [[nodiscard]] SendFile final : public Operation {
   public:
-    SendFile(Connection& connection, int file, std::uint64_t offset, std::uint64_t count) noexcept
-        : Operation(connection), file_(file), offset_(offset), left_(count) {}
+    SendFile(Connection& connection, int file, std::uint64_t offset, std::uint64_t count,
+             std::string_view mapped) noexcept
+        : Operation(connection), file_(file), offset_(offset), left_(count), mapped_(mapped) {}
     bool advance() override;
     bool await_resume() noexcept { return succeeded_; }
 
@@ -193,6 +194,7 @@ class [[nodiscard]] SendFile final : public Operation {
     int file_;
     std::uint64_t offset_;
     std::uint64_t left_;
+    std::string_view mapped_;
     bool succeeded_ = false;
 };
 
@@ -306,9 +308,13 @@ class Connection {
 
     /// Sends what was gathered, then `count` bytes of `file` from `offset` without copying them;
     /// what was gathered shares the file's first packet. The file's own position doesn't move.
-    /// why() after false: reset, deadline, truncated. Source: sendfile(2), MSG_MORE.
-    detail::SendFile send_file(int file, std::uint64_t offset, std::uint64_t count) noexcept {
-        return {*this, file, offset, count};
+    /// `mapped` shows the same bytes in memory, or is empty: of some 100 KiB the kernel copies them
+    /// from there for less than sendfile(2) costs, and what it doesn't take at once goes by that.
+    /// Nothing reads them here, where a file that was cut would kill by SIGBUS.
+    /// why() after false: reset, deadline, truncated. Source: sendfile(2), MSG_MORE; mmap(2).
+    detail::SendFile send_file(int file, std::uint64_t offset, std::uint64_t count,
+                               std::string_view mapped = {}) noexcept {
+        return {*this, file, offset, count, mapped};
     }
 
     /// Sends what was gathered, then tells the peer that nothing more comes. Reading goes on.

@@ -270,8 +270,9 @@ task<bool> Http::deliver(Visit& visit) {
     bool delivered = true;
     for (const Delivery::Part& part : delivery->parts) {
         client.put(part.before);
-        delivered = co_await client.send_file(delivery->file->descriptor(), part.range.first,
-                                              part.range.length());
+        const StaticFile& file = *delivery->file;
+        delivered = co_await client.send_file(file.descriptor(), part.range.first,
+                                              part.range.length(), file.mapped(part.range));
         if (!delivered) break;
     }
     if (delivered && !delivery->after.empty()) delivered = co_await client.write(delivery->after);

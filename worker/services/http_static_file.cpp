@@ -43,6 +43,14 @@ error_code read_content(int descriptor, std::size_t size, std::string& to) {
     return {};
 }
 
+/// Empty when it can't be mapped, or isn't worth it.
+Mapping map_content(const UniqueFd& descriptor, std::uint64_t size) noexcept {
+    if (size > StaticFile::largest_mapped) return {};
+    auto mapping = Mapping::read_only(descriptor);
+    if (!mapping || mapping->size() < size) return {};
+    return std::move(*mapping);
+}
+
 }  // namespace
 
 FileIdentity identity_of(const struct stat& status) noexcept {
@@ -73,6 +81,7 @@ Result<std::shared_ptr<const StaticFile>> StaticFile::make(OpenedFile opened,
     std::string content;
     if (opened.identity.size > largest_in_memory) {
         file->descriptor_ = std::move(opened.descriptor);
+        file->mapping_ = map_content(file->descriptor_, opened.identity.size);
     } else if (const error_code error =
                    read_content(opened.descriptor.get(),
                                 static_cast<std::size_t>(opened.identity.size), content)) {

@@ -5,8 +5,10 @@
 #include <string>
 #include <string_view>
 
+#include "shared/mapping.hpp"
 #include "shared/result.hpp"
 #include "shared/unique_fd.hpp"
+#include "worker/services/http_range.hpp"
 #include "worker/services/http_response.hpp"
 
 struct stat;
@@ -39,11 +41,16 @@ struct OpenedFile {
     FileIdentity identity;
 };
 
-/// One representation, ready to be sent. Its content is in memory, or `descriptor` is open.
+/// One representation, ready to be sent. Its content is in memory, or `descriptor` is open and the
+/// content may be mapped.
 class StaticFile {
   public:
-    /// Files up to this many bytes are kept in memory; from about here on sendfile(2) is cheaper.
+    /// Files up to this many bytes are kept in memory.
     static constexpr std::uint64_t largest_in_memory = 32 * 1024;
+
+    /// Larger ones up to this are mapped. Copying from there costs less than sendfile(2) far
+    /// beyond, but what a slow client takes late lies in the kernel twice.
+    static constexpr std::uint64_t largest_mapped = 256 * 1024;
 
     struct Description {
         std::string_view type;
@@ -74,6 +81,11 @@ class StaticFile {
     [[nodiscard]] std::string_view content() const noexcept {
         return std::string_view(whole_).substr(fields_size_);
     }
+    /// For send_file() alone, or empty. Requires: !in_memory().
+    [[nodiscard]] std::string_view mapped(const ByteRange& range) const noexcept {
+        return std::string_view(mapping_.as<char>(), mapping_.size())
+            .substr(mapping_.is_open() ? range.first : 0, range.length());
+    }
     [[nodiscard]] std::string_view not_modified_fields() const noexcept { return not_modified_; }
 
     /// Whether the file had changed so shortly before it was read that it may have changed again
@@ -94,6 +106,7 @@ class StaticFile {
     std::size_t fields_size_ = 0;
     std::string not_modified_;
     UniqueFd descriptor_;
+    Mapping mapping_;
     bool may_hide_a_change_ = false;
 };
 
