@@ -15,7 +15,8 @@ from .results import number
 from .servers import ServerError
 
 SHAPES = (("keep-alive", ["-c", 64]), ("a connection each", ["-c", 64, "-1"]),
-          ("a connection each, busy server", ["-c", 256, "-1", "-t", 2]), ("pipelined × 16", ["-c", 64, "-p", 16]))
+          ("a connection each, busy server", ["-c", 256, "-1", "-t", 2]),
+          ("a connection each, by strace", ["-c", 64, "-1"]), ("pipelined × 16", ["-c", 64, "-p", 16]))
 
 
 @case("syscalls", "System calls a request", quick=True)
@@ -23,13 +24,14 @@ def syscalls(bench, finding):
     """Counted by the kernel's tracepoints while the server runs at full speed (perf), or by strace,
     which slows it so much that it batches differently. A server that is faster than its client is woken
     for each connection alone; the busy one shares its core with a client that also has the other, so
-    that connections wait for it, as they do where its speed matters."""
+    that some connections wait for it; under strace many do, as they do where its speed matters."""
     by_perf = can_trace()
     if not by_perf and shutil.which("strace") is None:
         return finding.note("Neither perf's tracepoints nor strace can be used here.")
-    count = by_tracepoints if by_perf else by_strace
     rows = []
     for shape, arguments in SHAPES:
+        if "strace" in shape and shutil.which("strace") is None:
+            continue
         everybody = ("preforkd", "nginx", "nginx deferred", "h2o", "lighttpd", "haproxy", "floor", "floor deferred")
         few = ("preforkd", "nginx", "nginx deferred", "floor deferred" if "-1" in arguments else "floor")
         for contender in bench.contenders(*(few if bench.plan.quick else everybody)):
@@ -37,6 +39,7 @@ def syscalls(bench, finding):
                 continue
             bench.progress(f"{shape}: {contender.label}")
             server = bench.start(contender)
+            count = by_tracepoints if by_perf and "strace" not in shape else by_strace
             calls, answered = count(bench, server, url_of(server, contender), arguments)
             if not answered:
                 continue
