@@ -200,6 +200,32 @@ BOOST_AUTO_TEST_CASE(a_burst_for_lists_of_folders_lets_others_have_their_turn) {
     });
 }
 
+// A burst of requests for a thousand files that were not looked up before took a tenth of a second.
+BOOST_AUTO_TEST_CASE(a_burst_for_files_not_known_yet_lets_others_have_their_turn) {
+    std::string burst;
+    for (int i = 0; i < 400; ++i) {
+        write(std::to_string(i), "x");
+        burst += get("/" + std::to_string(i));
+    }
+    Peer greedy = connect();
+    Peer other = connect();
+    server.settle();
+    BOOST_REQUIRE(greedy.send(burst) == burst.size());
+    BOOST_REQUIRE(other.send(get("/a.txt")) > 0U);
+    std::string answer, answers;
+    std::uint64_t answered_before = 0;
+    server.run_until([&] {
+        answered_before = server.engine.request_count();
+        return !(answer = other.receive()).empty();
+    });
+    BOOST_TEST(summary_of(answer) == "200 hello");
+    BOOST_TEST(answered_before < 40U);
+    server.run_until([&] {
+        answers += greedy.receive();
+        return count_of(answers, "HTTP/1.1 200 OK\r\n") == 400U;
+    });
+}
+
 BOOST_AUTO_TEST_CASE(too_many_connections_shed_the_one_that_has_been_idle_longest) {
     options.max_connections = 3;
     Peer first = connect();

@@ -89,6 +89,7 @@ class Responder {
     };
 
     [[nodiscard]] Rest answer_path(const Exchange& exchange);
+    [[nodiscard]] Rest answer_found(const Exchange& exchange, Found found);
     [[nodiscard]] Rest answer_file(const Exchange& exchange, const Variants& variants);
     [[nodiscard]] bool is_answered_by_conditions(const Exchange& exchange,
                                                  const Validators& current, std::string_view fields,
@@ -115,6 +116,7 @@ class Responder {
     Listings listings_;
     HeadStarts starts_;
     Moment now_;
+    unsigned lookups_ = 0;  ///< since renew()
     AccessLines lines_;
     std::string boundary_;
 };
