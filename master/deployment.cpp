@@ -95,6 +95,13 @@ error_code send_to_worker(const UniqueFd& channel, MessageKind kind, const Uniqu
     return to_worker.error();
 }
 
+error_code hand_over_kernel(const KernelSandbox& kernel, const UniqueFd& channel) {
+    Sender to_worker(channel);
+    to_worker.send(MessageKind::kernel, UniqueFd(), kernel.seccomp ? "seccomp" : "",
+                   kernel.landlock);
+    return to_worker.error();
+}
+
 error_code hand_over_logs(const LogFiles& logs, const UniqueFd& channel) {
     Sender to_worker(channel);
     to_worker.send(MessageKind::output_log, logs.output);

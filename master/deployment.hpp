@@ -9,6 +9,7 @@
 #include "master/service_paths.hpp"
 #include "shared/channel.hpp"
 #include "shared/config.hpp"
+#include "shared/kernel_sandbox.hpp"
 #include "shared/result.hpp"
 #include "shared/types.hpp"
 #include "shared/unique_fd.hpp"
@@ -63,6 +64,9 @@ error_code hand_over(const Deployment& deployment, const UniqueFd& channel, cons
 /// Errors: as hand_over().
 error_code send_to_worker(const UniqueFd& channel, MessageKind kind,
                           const UniqueFd& descriptor = UniqueFd(), std::uint32_t number = 0);
+
+/// Tells a new worker what to confine itself by. Errors: as hand_over().
+error_code hand_over_kernel(const KernelSandbox& kernel, const UniqueFd& channel);
 
 /// Hands a running worker the logs that were opened anew. Errors: as hand_over().
 error_code hand_over_logs(const LogFiles& logs, const UniqueFd& channel);

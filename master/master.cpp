@@ -378,6 +378,7 @@ void Master::enlist(SpawnedWorker process, const action::Spawn& spawn) {
     handle(event::WorkerSpawned{spawn.slot, spawn.generation, pid});
     error_code error = hand_over(deployment, worker.process.channel, name);
     if (!error) error = hand_over_scoreboard(worker);
+    if (!error) error = hand_over_kernel(parts_.start.kernel, worker.process.channel);
     if (!error) error = send_to_worker(worker.process.channel, MessageKind::start);
     if (error) on_unreachable(worker, error);
 }
@@ -491,10 +492,16 @@ void Master::take_into_service(Generation generation) {
     log_.set_threshold(in_service().config.log_level);
     scoreboard_.take_into_service(in_service().config, parts_.services,
                                   in_service().listeners.addresses());
-    if (in_service().config.sandbox == SandboxMode::off)
-        log_.warning("sandbox is off: workers may do whatever their user may");
+    tell_confinement();
     for (const auto& [name, address] : in_service().listeners.addresses())
         log_.info("listening", {{"listener", name}, {"address", address}});
+}
+
+void Master::tell_confinement() {
+    if (in_service().config.sandbox == SandboxMode::off)
+        return log_.warning("sandbox is off: workers may do whatever their user may");
+    if (std::exchange(gaps_are_told_, true)) return;
+    for (const std::string& gap : sandbox_gaps(parts_.start.kernel)) log_.warning(gap);
 }
 
 void Master::take_logs_into_use() {

@@ -140,6 +140,8 @@ class Master {
     void enlist(SpawnedWorker process, const action::Spawn& spawn);
     void update_listening();
     void take_into_service(Generation generation);
+    /// How far workers are confined, where that is not wholly: the kernel's part of it once.
+    void tell_confinement();
     void take_logs_into_use();
     void arm_timer();
     [[nodiscard]] std::string title() const { return parts_.start.program + ": master"; }
@@ -188,6 +190,7 @@ class Master {
     std::optional<TimePoint> stale_check_due_;
     std::uint64_t orders_taken_ = 0;  ///< HUPs that the reload in hand serves
     TimePoint started_at_ = Clock::now();
+    bool gaps_are_told_ = false;
     int exit_code_ = 0;
 };
 

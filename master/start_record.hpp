@@ -3,6 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "shared/kernel_sandbox.hpp"
+
 namespace preforkd::master {
 
 /// How this program was started: what a reload and an upgrade go by. It never changes in the
@@ -16,6 +18,7 @@ struct StartRecord {
     std::vector<std::string> environment;
     bool foreground = true;
     std::string oom_score{};  ///< of the workers, see lower_oom_score()
+    KernelSandbox kernel{};   ///< asked for once, so that all workers are confined alike
 };
 
 }  // namespace preforkd::master

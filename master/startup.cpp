@@ -77,18 +77,6 @@ UniqueFd keep_callers_stderr(const Config& config, bool foreground) {
     return UniqueFd(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3));
 }
 
-/// What this kernel can't confine workers in, said once.
-std::vector<std::string> sandbox_notices(const Config& config) {
-    std::vector<std::string> notices;
-    if (config.sandbox == SandboxMode::off) return notices;
-    const std::string gaps = landlock_gaps(landlock_abi());
-    if (!gaps.empty())
-        notices.push_back("this kernel's Landlock can't confine workers in: " + gaps);
-    if (!kernel_has_seccomp())
-        notices.emplace_back("this kernel can't filter the workers' system calls (CONFIG_SECCOMP)");
-    return notices;
-}
-
 /// From here on a failure is for whoever waits for the start, and for the log once nobody does.
 int run(MasterParts parts, StartupPipe& startup) {
     parts.loop = make_event_loop();  // after the fork: what an epoll watches stays its maker's
@@ -125,11 +113,11 @@ MasterParts prepare(const LoadRequest& request, StartRecord start, const Inherit
 
     const Logger log(parts.deployment.logs.error.get(), parts.deployment.logs.error_style,
                      parts.deployment.config.log_level, request.program);
-    const auto kernel_notices = sandbox_notices(parts.deployment.config);
-    for (const auto* notices : {&inheritance.notices, &identity.notices,
-                                &parts.deployment.listeners.notices(), &kernel_notices})
+    for (const auto* notices :
+         {&inheritance.notices, &identity.notices, &parts.deployment.listeners.notices()})
         for (const std::string& notice : *notices) log.warning(notice);
 
+    parts.start.kernel = ask_kernel_for_sandbox();
     parts.start.oom_score = lower_oom_score();
     parts.spawner =
         std::make_unique<Spawner>(std::move(image), identity.credentials, parts.start.oom_score);

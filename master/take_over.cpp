@@ -140,6 +140,8 @@ void TakeOver::prepare() {
     for (const int descriptor : descriptors_)
         if (::fcntl(descriptor, F_GETFD) < 0)
             refuse(fmt::format("descriptor {} did not come through the exec", descriptor));
+    if (state_.start.kernel == KernelSandbox{})  // an older program didn't say
+        state_.start.kernel = ask_kernel_for_sandbox();
     sanitize_environment();
     const LoadRequest request = request_of(state_.start, invocation_.services);
     config_ = parse_running(state_, invocation_.services);

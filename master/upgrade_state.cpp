@@ -13,6 +13,14 @@ void describe(Archive& archive, SlotId& slot) {
     archive("index", slot.index);
 }
 
+template <class Archive>
+void describe(Archive& archive, KernelSandbox& kernel) {
+    archive("landlock", kernel.landlock);
+    archive("seccomp", kernel.seccomp);
+    archive("landlock_error", kernel.landlock_error);
+    archive("seccomp_error", kernel.seccomp_error);
+}
+
 // For a log style alone: nobody else needs its name.
 static std::string_view to_string(LogStyle style) noexcept {
     switch (style) {
@@ -220,6 +228,7 @@ void describe(Archive& archive, StartRecord& start) {
     archive("environment", start.environment);
     archive("foreground", start.foreground);
     archive("oom_score", start.oom_score);
+    archive("kernel", start.kernel);
 }
 
 template <class Archive>

@@ -15,7 +15,7 @@ error_code failure(int number) noexcept {
 }
 
 bool comes_from_master(MessageKind kind) noexcept {
-    return kind >= MessageKind::setup && kind <= MessageKind::stop_listening;
+    return kind >= MessageKind::setup && kind <= MessageKind::kernel;
 }
 
 bool comes_from_worker(MessageKind kind) noexcept {

@@ -35,6 +35,7 @@ enum class MessageKind : std::uint32_t {
                      ///< `section`, in the order in which they were handed over, from 0
     drain,           ///< accept no more, finish, leave
     stop_listening,  ///< accept what waits at listening socket number `section`, then close it
+    kernel,          ///< what to confine itself by: `section`: Landlock's version; text: "seccomp"
     // worker to master
     ready = 100,  ///< accepts from now on
     failed,       ///< can't start; text: why

@@ -53,8 +53,13 @@ Result<Handover> receive_handover(const UniqueFd& channel) {
                 if (handover.scoreboard)
                     (void)handover.scoreboard->add_page(message.section, descriptor);
                 break;
+            case MessageKind::kernel:
+                handover.kernel = {.landlock = message.section,
+                                   .seccomp = message.get_text() == "seccomp"};
+                break;
             case MessageKind::start:
-                return handover;
+                if (handover.kernel) return handover;
+                return error_code(EBADMSG, boost::system::system_category());
             default:
                 return error_code(EBADMSG, boost::system::system_category());
         }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "shared/channel.hpp"
+#include "shared/kernel_sandbox.hpp"
 #include "shared/log.hpp"
 #include "shared/result.hpp"
 #include "shared/scoreboard_reader.hpp"
@@ -26,6 +27,7 @@ struct Handover {
     std::string slot;
     Generation generation;
     std::string config_text;
+    std::optional<KernelSandbox> kernel;  ///< always there
     std::vector<SectionDescriptor> listeners;
     std::vector<SectionDescriptor> paths;
     LogStyle error_style = LogStyle::plain;

@@ -6,7 +6,6 @@
 
 #include <cstdint>
 
-#include "shared/kernel_sandbox.hpp"
 #include "shared/unique_fd.hpp"
 
 namespace preforkd::worker {
@@ -30,25 +29,25 @@ constexpr std::uint64_t bind_tcp = 1u << 0, connect_tcp = 1u << 1;
 constexpr std::uint64_t abstract_sockets = 1u << 0, signals = 1u << 1;
 
 /// Every right that this version of Landlock can withhold: it refuses those it doesn't know.
-std::uint64_t all_file_rights(int abi) noexcept {
-    unsigned rights = 13;       // execute, read, write, make, remove
-    if (abi >= 2) rights = 14;  // move to another folder
-    if (abi >= 3) rights = 15;  // truncate
-    if (abi >= 5) rights = 16;  // ioctl on devices
+std::uint64_t all_file_rights(std::uint32_t version) noexcept {
+    unsigned rights = 13;           // execute, read, write, make, remove
+    if (version >= 2) rights = 14;  // move to another folder
+    if (version >= 3) rights = 15;  // truncate
+    if (version >= 5) rights = 16;  // ioctl on devices
     return (std::uint64_t{1} << rights) - 1;
 }
 
-std::size_t size_of_attributes(int abi) noexcept {
+std::size_t size_of_attributes(std::uint32_t version) noexcept {
     constexpr std::size_t field = sizeof(std::uint64_t);
-    if (abi >= 6) return 3 * field;
-    return abi >= 4 ? 2 * field : field;
+    if (version >= 6) return 3 * field;
+    return version >= 4 ? 2 * field : field;
 }
 
-RulesetAttributes attributes_for(const LandlockRules& rules, int abi) noexcept {
+RulesetAttributes attributes_for(const LandlockRules& rules, std::uint32_t version) noexcept {
     RulesetAttributes attributes;
-    attributes.handled_files = all_file_rights(abi);
-    if (abi >= 4) attributes.handled_ports = rules.connects ? bind_tcp : bind_tcp | connect_tcp;
-    if (abi >= 6) attributes.scoped = abstract_sockets | signals;
+    attributes.handled_files = all_file_rights(version);
+    if (version >= 4) attributes.handled_ports = rules.connects ? bind_tcp : bind_tcp | connect_tcp;
+    if (version >= 6) attributes.scoped = abstract_sockets | signals;
     return attributes;
 }
 
@@ -63,12 +62,11 @@ error_code allow_reading(const UniqueFd& ruleset, int folder) noexcept {
 
 }  // namespace
 
-error_code restrict_by_landlock(const LandlockRules& rules) noexcept {
-    const int abi = landlock_abi();
-    if (abi == 0) return {};
-    const RulesetAttributes attributes = attributes_for(rules, abi);
+error_code restrict_by_landlock(const LandlockRules& rules, std::uint32_t version) noexcept {
+    if (version == 0) return {};
+    const RulesetAttributes attributes = attributes_for(rules, version);
     const UniqueFd ruleset(static_cast<int>(
-        ::syscall(SYS_landlock_create_ruleset, &attributes, size_of_attributes(abi), 0)));
+        ::syscall(SYS_landlock_create_ruleset, &attributes, size_of_attributes(version), 0)));
     if (!ruleset.is_open()) return last_error();
     for (const int folder : rules.readable_folders)
         if (const error_code error = allow_reading(ruleset, folder)) return error;

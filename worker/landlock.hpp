@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include "shared/result.hpp"
@@ -13,9 +14,9 @@ struct LandlockRules {
 };
 
 /// Confines the calling thread, and those that it starts later, for good: files as `rules` say; no
-/// TCP port bound; no signal to and no abstract unix socket of anybody outside. As far as the
-/// kernel's version of Landlock goes, so without it nothing happens; landlock_gaps() tells.
+/// TCP port bound; no signal to and no abstract unix socket of anybody outside. As far as that
+/// version of Landlock goes, so with 0 nothing happens; sandbox_gaps() tells.
 /// Requires: no_new_privs. Source: landlock(7). Errors: those of landlock_restrict_self(2).
-error_code restrict_by_landlock(const LandlockRules& rules) noexcept;
+error_code restrict_by_landlock(const LandlockRules& rules, std::uint32_t version) noexcept;
 
 }  // namespace preforkd::worker

@@ -10,8 +10,9 @@
 #include <ctime>
 #include <memory>
 #include <stdexcept>
+#include <string>
+#include <system_error>
 
-#include "shared/kernel_sandbox.hpp"
 #include "shared/unique_fd.hpp"
 #include "worker/landlock.hpp"
 #include "worker/seccomp.hpp"
@@ -61,6 +62,12 @@ std::vector<int> readable_folders(const Sandbox& sandbox, const UniqueFd& everyt
     return folders;
 }
 
+/// The master has found that the kernel can do it.
+[[noreturn]] void refuse(const std::string& why, const std::string& calls) {
+    throw std::runtime_error("sandbox: " + why + "; if a filter of system calls forbids " + calls +
+                             " to this server, allow it there");
+}
+
 }  // namespace
 
 void confine(const Sandbox& sandbox) {
@@ -76,11 +83,15 @@ void confine(const Sandbox& sandbox) {
     LandlockRules rules;
     rules.readable_folders = readable_folders(sandbox, everything);
     rules.connects = sandbox.needs.connects;
-    if (const error_code error = restrict_by_landlock(rules))
-        throw std::runtime_error("sandbox: Landlock: " + error.message());
-    if (kernel_has_seccomp())
-        confine_system_calls(call_rules(sandbox.needs),
-                             {sandbox.last_shared, has_datagram_socket(sandbox.last_shared)});
+    if (const error_code error = restrict_by_landlock(rules, sandbox.kernel.landlock))
+        refuse("Landlock: " + error.message(), "landlock_*");
+    try {
+        if (sandbox.kernel.seccomp)
+            confine_system_calls(call_rules(sandbox.needs),
+                                 {sandbox.last_shared, has_datagram_socket(sandbox.last_shared)});
+    } catch (const std::system_error& error) {
+        refuse(error.what(), "seccomp");
+    }
 }
 
 }  // namespace preforkd::worker

@@ -35,7 +35,7 @@ void add(scmp_filter_ctx filter, const CallRule& rule) {
 void load_rules(const std::vector<CallRule>& rules) {
     const std::uint32_t denied = is_sanitizer_build() ? SCMP_ACT_LOG : SCMP_ACT_KILL_PROCESS;
     const Context filter(::seccomp_init(denied), ::seccomp_release);
-    if (!filter) throw std::system_error(ENOMEM, std::system_category(), "seccomp");
+    if (!filter) throw std::system_error(ENOMEM, std::system_category(), "seccomp: no filter");
     const std::pair<scmp_filter_attr, std::uint32_t> attributes[] = {
         {SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS},
         {SCMP_FLTATR_CTL_NNP, 1},

@@ -192,6 +192,7 @@ void Worker::allow_needs_of(const ListenSection& section, std::uint32_t index) {
 void Worker::confine() {
     ::fcntl(channel_.get(), F_SETFL, O_NONBLOCK);  // nobody may once it is confined
     if (sandbox_.needs.starts_threads) engine_.offer_threads();
+    sandbox_.kernel = *handover_.kernel;
     if (config_.sandbox == SandboxMode::strict) worker::confine(sandbox_);
     for (auto& [section, running] : services_) running.service->confined();
 }

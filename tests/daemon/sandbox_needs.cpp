@@ -74,7 +74,7 @@ BOOST_AUTO_TEST_CASE(a_service_that_connects_can_listen_nowhere_nor_reach_abstra
     NeedyVictim needy("connecting-probe");
     const UniqueFd neighbour = listen_abstractly(abstract_name(needy.victim.server.pid()));
     needy.check_all(attacks(), {{"socket", allowed}, {"socket_unix", allowed}});
-    const bool is_scoped = preforkd::landlock_abi() >= 6;
+    const bool is_scoped = preforkd::ask_kernel_for_sandbox().landlock >= 6;
     needy.check_all(attacks_on_connecting(), {{"connect_abstract", is_scoped ? EPERM : allowed}});
     needy.victim.server.stop();
 }

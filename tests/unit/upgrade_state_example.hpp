@@ -11,13 +11,15 @@ inline UpgradeState example_state() {
     UpgradeState state;
     state.version = "1.2.3";
     state.master = Pid{4242};
-    state.start = {.program = "preforkd",
-                   .image_path = "/usr/sbin/preforkd",
-                   .arguments = {"-c", "/etc/preforkd/preforkd.conf", ""},
-                   .working_folder = "/root",
-                   .environment = {"TZ=UTC", "EMPTY=", std::string("NUL=\0x", 6)},
-                   .foreground = false,
-                   .oom_score = "0"};
+    state.start = {
+        .program = "preforkd",
+        .image_path = "/usr/sbin/preforkd",
+        .arguments = {"-c", "/etc/preforkd/preforkd.conf", ""},
+        .working_folder = "/root",
+        .environment = {"TZ=UTC", "EMPTY=", std::string("NUL=\0x", 6)},
+        .foreground = false,
+        .oom_score = "0",
+        .kernel = {.landlock = 4, .seccomp = true, .landlock_error = 1, .seccomp_error = 22}};
     state.callers_stderr = {20};
     state.lock_path = "/run/preforkd/preforkd.pid";
     state.lock = {21};
