@@ -63,8 +63,11 @@ Notifier connect_notifier() {
     if (address.empty()) return {};
     auto notifier = Notifier::connect(address);
     if (notifier) return std::move(*notifier);
-    throw StartupError(exit_failure, fmt::format("can't reach NOTIFY_SOCKET '{}': {}", address,
-                                                 notifier.error().message()));
+    throw StartupError(exit_failure,
+                       fmt::format("can't reach NOTIFY_SOCKET '{}': {}\n    whoever starts this "
+                                   "server must listen there; by hand, unset it "
+                                   "(env -u NOTIFY_SOCKET)",
+                                   address, notifier.error().message()));
 }
 
 /// The caller's standard error for a daemon that is told to log there. Any other gives it back, or
