@@ -36,6 +36,25 @@ bool is_flooding(WorkerProcess& worker) {
     return ++worker.messages > messages_per_second;
 }
 
+/// What a system call says, and what to do if a limit on descriptors makes it say so.
+std::string with_advice(error_code error) {
+    std::string text = error.message();
+    if (error.value() == EMFILE)
+        text += "; raise the limit on open files (ulimit -n, LimitNOFILE=)";
+    // More on their way than one user may have open; root is spared. unix(7), SCM_RIGHTS
+    if (error.value() == ETOOMANYREFS)
+        text +=
+            ": too many descriptors are on their way to processes of this user; raise the "
+            "limit on open files (ulimit -n, LimitNOFILE=), or have fewer workers";
+    return text;
+}
+
+ExitKind kind_of_end(Reason reason, const WorkerProcess& worker) noexcept {
+    if (reason == Reason::hung) return ExitKind::hung;
+    if (reason != Reason::worker_failed) return ExitKind::killed;
+    return worker.ready ? ExitKind::crashed : ExitKind::failed_to_start;
+}
+
 std::string uptime_of(const WorkerProcess& worker) {
     const auto uptime = std::chrono::duration_cast<milliseconds>(Clock::now() - worker.spawned_at);
     return fmt::format("{}ms", uptime.count());
@@ -272,15 +291,19 @@ void Master::on_message(WorkerProcess& worker, const Message& message) {
             return log_.debug(message.section != 0 ? "worker is full" : "worker has room",
                               {{"slot", pools_.text(worker.slot)}, {"worker", pid.value}});
         default:
-            if (worker.ready) return on_misbehaviour(worker);
-            last_trouble_ = escape_for_log(message.get_text());
-            log_.error("worker can't start", {{"slot", pools_.text(worker.slot)},
-                                              {"worker", pid.value},
-                                              {"why", message.get_text()}});
-            loop_.forget(worker.process.channel);
-            worker.silenced = true;
-            return handle(event::WorkerFailed{pid});
+            return on_failed(worker, message.get_text());
     }
+}
+
+/// By its own account. It is about to exit; one that isn't is nothing that should live on.
+void Master::on_failed(WorkerProcess& worker, std::string_view why) {
+    const Pid pid = worker.process.pid;
+    last_trouble_ = escape_for_log(why);
+    log_.error(worker.ready ? "worker has failed" : "worker can't start",
+               {{"slot", pools_.text(worker.slot)}, {"worker", pid.value}, {"why", why}});
+    loop_.forget(worker.process.channel);
+    worker.silenced = true;
+    handle(event::WorkerFailed{pid});
 }
 
 void Master::set_healthy(Pid pid, bool healthy) {
@@ -342,13 +365,13 @@ void Master::perform(const action::Spawn& spawn) {
                                           pools_.text(spawn.slot), spawn.generation.value);
     if (const error_code error =
             provide_places(deployment, pools_.name_of(spawn.slot.pool), spawn.slot.index)) {
-        last_trouble_ = "can't listen: " + error.message();
+        last_trouble_ = "can't listen: " + with_advice(error);
         log_.error("can't open the listening sockets of a worker",
-                   {{"slot", pools_.text(spawn.slot)}, {"why", error.message()}});
+                   {{"slot", pools_.text(spawn.slot)}, {"why", with_advice(error)}});
         return handle(event::SpawnFailed{spawn.slot, spawn.generation});
     }
     auto process = parts_.spawner->spawn(title, deployment.logs.output, deployment.logs.error);
-    if (!process) return spawn_failed(spawn, "fork failed: " + process.error().message());
+    if (!process) return spawn_failed(spawn, "fork failed: " + with_advice(process.error()));
     try {
         watch(*process);
     } catch (const std::system_error& error) {  // the limit on watches, or memory
@@ -387,11 +410,11 @@ void Master::enlist(SpawnedWorker process, const action::Spawn& spawn) {
 void Master::on_unreachable(const WorkerProcess& worker, error_code error) {
     if (error.value() == EPIPE) return;
     const Pid pid = worker.process.pid;
-    last_trouble_ = "it could not be sent what it needs: " + error.message();
-    log_.error(
-        "can't send a worker what it needs; it is killed",
-        {{"slot", pools_.text(worker.slot)}, {"worker", pid.value}, {"why", error.message()}});
-    handle(event::WorkerMisbehaved{pid});
+    const std::string why = with_advice(error);
+    last_trouble_ = "it could not be sent what it needs: " + why;
+    log_.error("can't send a worker what it needs; it is killed",
+               {{"slot", pools_.text(worker.slot)}, {"worker", pid.value}, {"why", why}});
+    handle(event::WorkerUnreachable{pid});
 }
 
 void Master::perform(const action::Drain& drain) {
@@ -406,7 +429,7 @@ void Master::perform(const action::Drain& drain) {
 void Master::perform(const action::Kill& kill) {
     WorkerProcess* const worker = workers_.find(kill.pid);
     if (worker == nullptr) return;
-    worker->doom = kill.reason == Reason::hung ? ExitKind::hung : ExitKind::killed;
+    worker->doom = kind_of_end(kill.reason, *worker);
     if (last_trouble_.empty()) last_trouble_ = to_string(kill.reason);
     const bool is_expected = kill.reason == Reason::unwanted || kill.reason == Reason::stopped;
     log_.log(is_expected ? LogLevel::info : LogLevel::error, "worker is killed",

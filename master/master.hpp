@@ -88,6 +88,7 @@ class Master {
     void report_foreign_kill(Pid pid, std::string_view slot);
     void resize(const Event& event, std::string_view refusal);
     void on_misbehaviour(WorkerProcess& worker, std::string_view what = "an invalid message");
+    void on_failed(WorkerProcess& worker, std::string_view why);
     void on_unreachable(const WorkerProcess& worker, error_code error);
     void on_message(Pid pid);
     void on_message(WorkerProcess& worker, const Message& message);

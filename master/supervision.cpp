@@ -9,7 +9,9 @@ std::string_view to_string(Reason reason) noexcept {
         case Reason::spawn_failed:
             return "its process could not be made";
         case Reason::worker_failed:
-            return "it could not start";
+            return "it failed";
+        case Reason::unreachable:
+            return "it could not be sent what it needs";
         case Reason::worker_exited:
             return "it ended before all the others were ready";
         case Reason::misbehaved:

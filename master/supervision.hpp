@@ -33,7 +33,8 @@ struct Policy {
 enum class Reason : std::uint8_t {
     config_refused,  ///< The configuration file has faults, or its listeners can't be bound.
     spawn_failed,    ///< No process could be made for a slot.
-    worker_failed,   ///< A worker said itself that it can't start.
+    worker_failed,   ///< A worker said itself that it can't start, or can't go on.
+    unreachable,     ///< A worker could not be sent what it needs.
     worker_exited,   ///< A worker died before its generation was in service.
     misbehaved,      ///< A worker sent something that its channel does not allow.
     ready_timeout,   ///< A worker did not say READY in time.
@@ -81,8 +82,13 @@ struct WorkerReady {
     Pid pid;
 };
 
-/// The worker said itself that it can't start; its text is kept by the caller.
+/// The worker said itself that it can't start or go on; its text is kept by the caller.
 struct WorkerFailed {
+    Pid pid;
+};
+
+/// The worker could not be sent what it needs.
+struct WorkerUnreachable {
     Pid pid;
 };
 
@@ -140,8 +146,8 @@ struct TimePassed {};
 
 using Event =
     std::variant<event::Start, event::WorkerSpawned, event::SpawnFailed, event::WorkerReady,
-                 event::WorkerFailed, event::WorkerMisbehaved, event::RecycleDue,
-                 event::WorkerStale, event::WorkerRecovered, event::WorkerExited,
+                 event::WorkerFailed, event::WorkerUnreachable, event::WorkerMisbehaved,
+                 event::RecycleDue, event::WorkerStale, event::WorkerRecovered, event::WorkerExited,
                  event::ConfigAccepted, event::ConfigRefused, event::ImageProven,
                  event::ImageRefused, event::TookOver, event::NotExecuted, event::Usr2Received,
                  event::HupReceived, event::TermReceived, event::QuitReceived, event::TtinReceived,

@@ -161,10 +161,11 @@ void Supervisor::on(const event::WorkerReady& ready) {
 }
 
 void Supervisor::on(const event::WorkerFailed& failed) {
-    Worker* worker = find(failed.pid);
-    if (!worker) return;
-    const bool may = worker->state == WorkerState::starting;
-    expel(*worker, may ? Reason::worker_failed : Reason::misbehaved);
+    if (Worker* worker = find(failed.pid)) expel(*worker, Reason::worker_failed);
+}
+
+void Supervisor::on(const event::WorkerUnreachable& unreachable) {
+    if (Worker* worker = find(unreachable.pid)) expel(*worker, Reason::unreachable);
 }
 
 void Supervisor::on(const event::WorkerMisbehaved& misbehaved) {

@@ -142,6 +142,7 @@ class Supervisor {
     void on(const event::SpawnFailed& failed);
     void on(const event::WorkerReady& ready);
     void on(const event::WorkerFailed& failed);
+    void on(const event::WorkerUnreachable& unreachable);
     void on(const event::WorkerMisbehaved& misbehaved);
     void on(const event::RecycleDue& due);
     void on(const event::WorkerStale& stale);

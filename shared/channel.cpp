@@ -113,9 +113,10 @@ Result<Received> receive_from_master(const UniqueFd& channel) noexcept {
     const auto size = receive(channel, header);
     received.descriptor = take_descriptor(header);  // one may also come with no bytes
     if (!size) return size.error();
-    if ((header.msg_flags & MSG_CTRUNC) != 0 || !is_whole(*size, received.message) ||
-        !comes_from_master(received.message.kind))
+    const bool is_cut = (header.msg_flags & MSG_CTRUNC) != 0;
+    if (!is_whole(*size, received.message) || !comes_from_master(received.message.kind))
         return failure(EBADMSG);
+    if (is_cut) return failure(received.descriptor.is_open() ? EBADMSG : EMFILE);
     return received;
 }
 

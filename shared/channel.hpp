@@ -38,7 +38,7 @@ enum class MessageKind : std::uint32_t {
     kernel,          ///< what to confine itself by: `section`: Landlock's version; text: "seccomp"
     // worker to master
     ready = 100,  ///< accepts from now on
-    failed,       ///< can't start; text: why
+    failed,       ///< can't start, or can't go on; text: why
     stopped,      ///< has closed listening socket number `section`
     full,         ///< `section` 1: can't accept for want of descriptors or memory; 0: can again
     recycle,      ///< wants a successor; text: why
@@ -72,7 +72,8 @@ error_code send_message(const UniqueFd& channel, const Message& message,
 [[nodiscard]] Result<Message> receive_from_worker(const UniqueFd& channel) noexcept;
 
 /// Worker's side: takes one message from the master, waiting for it if the channel is blocking.
-/// Errors: as receive_from_worker().
+/// Errors: as receive_from_worker(); EMFILE  no descriptor is free for the one that came with it,
+/// and both are lost.
 [[nodiscard]] Result<Received> receive_from_master(const UniqueFd& channel) noexcept;
 
 }  // namespace preforkd

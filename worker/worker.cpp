@@ -222,6 +222,12 @@ void Worker::on_channel() {
             continue;
         }
         if (received.error().value() == EAGAIN) return;
+        if (received.error().value() == EMFILE) {
+            log_.error(
+                "no descriptor is free for a log or a page that the master sent; raise the "
+                "limit (LimitNOFILE=, ulimit -n)");
+            continue;
+        }
         // The master is gone or not ours: nobody will ever tell us to leave.
         engine_.unwatch(channel_.get());
         return leave();
@@ -341,7 +347,13 @@ void Worker::say(MessageKind kind, std::uint32_t number) {
     (void)send_message(channel_, message);
 }
 
-/// Tells the master why there will be no READY; it logs the text and decides what follows.
+std::string describe_failed_handover(error_code error) {
+    const char* const advice =
+        error.value() == EMFILE ? "; raise the limit on open files (ulimit -n, LimitNOFILE=)" : "";
+    return "hand-over: " + error.message() + advice;
+}
+
+/// Tells the master why this worker ends; it logs the text and decides what follows.
 int fail(const UniqueFd& channel, const std::string& why) {
     Message message;
     message.kind = MessageKind::failed;
@@ -367,7 +379,7 @@ int run_worker(std::span<const ServiceType> services) {
     ::fcntl(channel_fd, F_SETFD, FD_CLOEXEC);
     const UniqueFd channel(channel_fd);
     auto handover = receive_handover(channel);
-    if (!handover) return fail(channel, "hand-over: " + handover.error().message());
+    if (!handover) return fail(channel, describe_failed_handover(handover.error()));
     const std::vector<ServiceSpec> specs(services.begin(), services.end());
     auto config = parse_effective(handover->config_text, specs);
     if (!config) return fail(channel, "configuration: " + to_string(config.error()));

@@ -138,6 +138,8 @@ task<void> Probe::serve(Connection& client) {
             die(std::stoi(order.rest));
         else if (order.word == "misbehave")
             misbehave();
+        else if (order.word == "throw_at_stop")
+            last_words_ = order.rest;
         else if (order.word == "count")
             client.count_request();
         else if (order.word == "local")
@@ -155,6 +157,10 @@ task<void> Probe::serve(Connection& client) {
         answer += '\n';
         if (!co_await client.write(answer)) co_return;
     }
+}
+
+void Probe::stop() {
+    if (!last_words_.empty()) throw std::runtime_error(last_words_);
 }
 
 std::vector<KeySpec> FileProbe::keys() {

@@ -34,9 +34,11 @@ class Probe final : public Service {
 
     void start(ServiceContext& context) override;
     task<void> serve(Connection& client) override;
+    void stop() override;
 
   private:
     ServiceContext* context_ = nullptr;
+    std::string last_words_;
     std::map<std::string, std::string> answers_;
 };
 

@@ -75,6 +75,26 @@ BOOST_AUTO_TEST_CASE(an_exit_status_is_told) {
     server.stop();
 }
 
+BOOST_AUTO_TEST_CASE(an_exception_that_ends_a_worker_is_told_and_the_worker_replaced) {
+    Daemon server({.keys = "workers = 1\n", .sections = listener("echo", "probe"), .probe = true});
+    server.start();
+    for (const bool is_reload : {true, false}) {
+        const Process before(server.worker("main/0"));
+        BOOST_TEST(Client(server.address()).ask("throw_at_stop the sky fell") == "ok");
+        server.mark();
+        is_reload ? server.send(SIGHUP) : before.send(SIGTERM);
+        const std::string line = server.wait_for_line({"worker has failed"});
+        BOOST_TEST(holds_all(line, {" error ", "slot=main/0", worker_is(before.pid()),
+                                    "why=\"the sky fell\""}),
+                   line);
+        successor_of(server, before.pid(), "main/0");
+        BOOST_TEST(Client(server.address()).ask("hello") == "hello");
+    }
+    BOOST_TEST(run_preforkctl(server.lock_file(), {"status"}).printed.find("2 crashed") !=
+               std::string::npos);
+    server.stop();
+}
+
 BOOST_AUTO_TEST_CASE(connections_wait_out_the_death_of_the_only_worker) {
     Gate gate;
     Daemon server({.keys = "workers = 1\n",

@@ -1,6 +1,7 @@
 #include "shared/channel.hpp"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -8,7 +9,10 @@
 #include <cstring>
 #include <filesystem>
 
+#include "unit/process_support.hpp"
+
 using namespace preforkd;
+using preforkd::testing::in_child;
 
 BOOST_AUTO_TEST_SUITE(channel)
 
@@ -128,6 +132,20 @@ BOOST_FIXTURE_TEST_CASE(descriptors_that_are_too_many_or_come_with_nothing_are_c
             BOOST_TEST(open_descriptors() == open_before, count << " with " << size);
         }
     }
+}
+
+BOOST_FIXTURE_TEST_CASE(a_descriptor_for_which_no_number_is_free_is_told, Pair) {
+    const UniqueFd passed(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    BOOST_TEST(!send_message(master, said(MessageKind::access_log), passed.get()));
+    BOOST_TEST(!send_message(master, said(MessageKind::drain)));
+    const int status = in_child([&] {
+        const rlimit none{0, 0};
+        if (::setrlimit(RLIMIT_NOFILE, &none) < 0) return 2;
+        if (receive_from_master(worker).error().value() != EMFILE) return 3;
+        const auto next = receive_from_master(worker);
+        return next && next->message.kind == MessageKind::drain ? 0 : 4;
+    });
+    BOOST_TEST(status == 0);
 }
 
 BOOST_FIXTURE_TEST_CASE(an_end_that_closed_is_told_from_one_that_is_silent, Pair) {

@@ -69,7 +69,7 @@ BOOST_AUTO_TEST_CASE(a_first_worker_that_exits_after_ready_but_before_the_others
 BOOST_AUTO_TEST_CASE(a_first_worker_that_says_it_cannot_start_is_killed_and_fails_the_start) {
     Driver driver = starting();
     BOOST_TEST(driver.tell(WorkerFailed{Pid{101}}) ==
-               "kill -9 101 (it could not start), start failed (0/1 it could not start), "
+               "kill -9 101 (it failed), start failed (0/1 it failed), "
                "kill -9 100 (it is no longer wanted)");
     BOOST_TEST(driver.exited({101}) == "");
     BOOST_TEST(driver.exited({100}) == "exit 1");
@@ -238,15 +238,14 @@ BOOST_AUTO_TEST_CASE(a_worker_that_says_it_cannot_start_counts_as_dead_before_re
     Driver driver = running_with(pool_of(1), {100});
     driver.exited({100});
     driver.spawned({101});
-    BOOST_TEST(driver.tell(WorkerFailed{Pid{101}}) == "kill -9 101 (it could not start)");
+    BOOST_TEST(driver.tell(WorkerFailed{Pid{101}}) == "kill -9 101 (it failed)");
     BOOST_TEST(driver.wait() == 100);
     BOOST_TEST(driver.exited({101}) == "");
     BOOST_TEST(driver.wait() == 100);
 }
 
 BOOST_AUTO_TEST_CASE(a_serving_worker_that_sends_nonsense_is_killed_once_and_its_slot_respawned) {
-    const std::vector<Event> nonsense{WorkerMisbehaved{Pid{100}}, WorkerReady{Pid{100}},
-                                      WorkerFailed{Pid{100}}};
+    const std::vector<Event> nonsense{WorkerMisbehaved{Pid{100}}, WorkerReady{Pid{100}}};
     for (const Event& event : nonsense) {
         Driver driver = running_with(pool_of(1), {100});
         BOOST_TEST(driver.tell(event) ==
@@ -256,13 +255,34 @@ BOOST_AUTO_TEST_CASE(a_serving_worker_that_sends_nonsense_is_killed_once_and_its
     }
 }
 
+BOOST_AUTO_TEST_CASE(a_serving_worker_that_fails_or_cannot_be_reached_is_killed_and_replaced) {
+    const std::pair<Event, std::string> ends[] = {
+        {WorkerFailed{Pid{100}}, "it failed"},
+        {WorkerUnreachable{Pid{100}}, "it could not be sent what it needs"}};
+    for (const auto& [event, why] : ends) {
+        Driver driver = running_with(pool_of(1), {100});
+        BOOST_TEST(driver.tell(event) == "kill -9 100 (" + why + "), spawn 0/0 gen 1");
+        BOOST_TEST(driver.tell(event) == "");
+        BOOST_TEST(driver.exited({100}) == "");
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_worker_that_cannot_be_sent_what_it_needs_counts_as_dead_before_ready) {
+    Driver driver = running_with(pool_of(1), {100});
+    driver.exited({100});
+    driver.spawned({101});
+    BOOST_TEST(driver.tell(WorkerUnreachable{Pid{101}}) ==
+               "kill -9 101 (it could not be sent what it needs)");
+    BOOST_TEST(driver.wait() == 100);
+}
+
 BOOST_AUTO_TEST_CASE(pids_that_are_not_known_are_ignored) {
     Driver driver = running_with(pool_of(1), {100});
     for (const pid_t stranger : {0, 1, 4711}) {
         const Pid pid{stranger};
         for (const Event& event :
-             std::vector<Event>{WorkerReady{pid}, WorkerFailed{pid}, WorkerMisbehaved{pid},
-                                WorkerExited{pid}, RecycleDue{pid}})
+             std::vector<Event>{WorkerReady{pid}, WorkerFailed{pid}, WorkerUnreachable{pid},
+                                WorkerMisbehaved{pid}, WorkerExited{pid}, RecycleDue{pid}})
             BOOST_TEST(driver.tell(event) == "");
     }
 }
@@ -383,7 +403,7 @@ BOOST_AUTO_TEST_CASE(every_reason_state_and_phase_has_a_text_of_its_own) {
             different.insert(to_string(static_cast<decltype(last)>(value)));
         return different.contains("?") ? 0 : different.size();
     };
-    BOOST_TEST(texts(Reason::not_executed) == 13U);
+    BOOST_TEST(texts(Reason::not_executed) == 14U);
     BOOST_TEST(texts(WorkerState::gone) == 9U);
     BOOST_TEST(texts(Phase::exited) == 10U);
 }

@@ -77,6 +77,7 @@ struct EventText {
     }
     std::string operator()(const WorkerReady& e) const { return of("WorkerReady", e.pid); }
     std::string operator()(const WorkerFailed& e) const { return of("WorkerFailed", e.pid); }
+    std::string operator()(const WorkerUnreachable& e) const { return of("Unreachable", e.pid); }
     std::string operator()(const WorkerMisbehaved& e) const { return of("Misbehaved", e.pid); }
     std::string operator()(const RecycleDue& e) const { return of("RecycleDue", e.pid); }
     std::string operator()(const WorkerStale& e) const { return of("WorkerStale", e.pid); }

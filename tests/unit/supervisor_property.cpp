@@ -172,7 +172,7 @@ void History::worker_step(Step kind) {
         case die:
             return world.tell(WorkerExited{*pid});
         case fail:
-            return world.tell(WorkerFailed{*pid});
+            return world.tell(chance(0.5) ? Event{WorkerFailed{*pid}} : WorkerUnreachable{*pid});
         case misbehave:
             return world.tell(chance(0.5) ? Event{WorkerMisbehaved{*pid}} : WorkerReady{*pid});
         case stand_still:
@@ -209,12 +209,17 @@ void History::exit_some_leaving() {
 void History::stray_event() {
     const Pid stranger{static_cast<pid_t>(below(50))};
     const Generation far{1'000'000};
-    const std::vector<Event> strays{
-        WorkerReady{stranger},      WorkerFailed{stranger},
-        WorkerMisbehaved{stranger}, RecycleDue{stranger},
-        WorkerExited{stranger},     SpawnFailed{slot(0), far},
-        WorkerStale{stranger},      WorkerRecovered{stranger},
-        event::TimePassed{},        WorkerSpawned{slot(0), far, stranger}};
+    const std::vector<Event> strays{WorkerReady{stranger},
+                                    WorkerFailed{stranger},
+                                    WorkerUnreachable{stranger},
+                                    WorkerMisbehaved{stranger},
+                                    RecycleDue{stranger},
+                                    WorkerExited{stranger},
+                                    SpawnFailed{slot(0), far},
+                                    WorkerStale{stranger},
+                                    WorkerRecovered{stranger},
+                                    event::TimePassed{},
+                                    WorkerSpawned{slot(0), far, stranger}};
     world.tell(strays[below(strays.size())]);
     if (world.started && !world.load_unanswered)
         world.tell(chance(0.5) ? Event{ConfigAccepted{policy()}} : Event{ConfigRefused{}});

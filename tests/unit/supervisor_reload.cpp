@@ -136,8 +136,7 @@ BOOST_AUTO_TEST_CASE(a_new_worker_that_fails_cancels_the_reload_and_the_old_neve
     const std::string others = ", kill -9 103 (it is no longer wanted), drain 102";
     const std::vector<std::pair<Event, std::string>> failures{
         {WorkerExited{Pid{104}}, "abandon 2 (0/2 it ended before all the others were ready)"},
-        {WorkerFailed{Pid{104}},
-         "kill -9 104 (it could not start), abandon 2 (0/2 it could not start)"},
+        {WorkerFailed{Pid{104}}, "kill -9 104 (it failed), abandon 2 (0/2 it failed)"},
         {WorkerMisbehaved{Pid{104}},
          "kill -9 104 (it sent an invalid message), abandon 2 (0/2 it sent an invalid message)"},
     };

@@ -45,7 +45,7 @@ BOOST_AUTO_TEST_CASE(new_workers_that_fail_leave_the_old_ones_to_the_new_program
     after.tell(ConfigAccepted{pool_of(1)});
     after.spawned({101});
     BOOST_TEST(after.tell(WorkerFailed{Pid{101}}) ==
-               "kill -9 101 (it could not start), abandon 2 (0/0 it could not start)");
+               "kill -9 101 (it failed), abandon 2 (0/0 it failed)");
     BOOST_TEST(after.worker(100) == "0/0 gen 1 serving");
 }
 

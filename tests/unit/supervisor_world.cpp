@@ -116,6 +116,8 @@ void World::foresee(const Event& event) {
         foresee_ready(ready->pid);
     } else if (const auto* cannot = std::get_if<WorkerFailed>(&event)) {
         offenders_.insert(cannot->pid);
+    } else if (const auto* unreachable = std::get_if<WorkerUnreachable>(&event)) {
+        offenders_.insert(unreachable->pid);
     } else if (const auto* misbehaved = std::get_if<WorkerMisbehaved>(&event)) {
         offenders_.insert(misbehaved->pid);
     } else if (const auto* due = std::get_if<RecycleDue>(&event)) {
