@@ -71,12 +71,20 @@ void make_own_folder(const std::string& path, mode_t mode) {
                fmt::format("chmod go-w {}", path));
 }
 
+void make_runtime_folder_for(const std::string& path, const std::filesystem::path& runtime_folder) {
+    const std::string folder = folder_of(path);
+    if (folder != (runtime_folder / "file").lexically_normal().parent_path()) return;
+    struct stat found {};
+    if (::stat(folder.c_str(), &found) < 0 && errno == ENOENT) make_own_folder(folder);
+}
+
 void require_safe_folder_of(const std::string& path, const char* what) {
     const std::string folder = folder_of(path);
     struct stat found {};
     if (::stat(folder.c_str(), &found) < 0) {
         if (errno != ENOENT) refuse_errno(folder, "cannot look at it", errno);
-        return make_own_folder(folder);
+        refuse(folder, fmt::format("does not exist, for {} {}", what, path),
+               "make it beforehand or correct the path");
     }
     if (!S_ISDIR(found.st_mode))
         refuse(folder, fmt::format("is no folder, for {} {}", what, path),

@@ -2,6 +2,7 @@
 
 #include <sys/types.h>
 
+#include <filesystem>
 #include <string>
 
 namespace preforkd::master {
@@ -16,10 +17,14 @@ void make_own_folder(const std::string& path);
 void make_own_folder(const std::string& path, mode_t mode);
 
 /// Makes sure that nobody but root and we can replace what lies in the folder that holds `path`:
-/// it belongs to root or us, and if others may write to it, it is sticky as /tmp is. An absent
-/// folder is made as by make_own_folder. `what` names the file in the message: "lock file".
-/// Throws StartupError.
+/// it is there, it belongs to root or us, and if others may write to it, it is sticky as /tmp is.
+/// `what` names the file in the message: "lock file". Throws StartupError.
 void require_safe_folder_of(const std::string& path, const char* what);
+
+/// Makes the runtime folder, as by make_own_folder, if it is absent and `path` is to lie in it. Any
+/// other folder is its owner's business: an absent one is mostly a slip of the pen.
+/// Throws StartupError.
+void make_runtime_folder_for(const std::string& path, const std::filesystem::path& runtime_folder);
 
 /// The folder part of an absolute path: "/run/a" of "/run/a/b", "/" of "/a".
 [[nodiscard]] std::string folder_of(const std::string& path);

@@ -133,6 +133,7 @@ class ListenerSet::Opening {
     }
 
     void add_all(const Config& config, const std::vector<ServiceSpec>& services) {
+        runtime_folder_ = config.runtime_dir;
         for (const ListenSection& section : config.listeners)
             for (std::size_t index = 0; index < section.addresses.size(); ++index)
                 add(config, section, index, options_for(section, services));
@@ -204,8 +205,11 @@ class ListenerSet::Opening {
         const Address& address = section.addresses[index];
         options.beside_our_own = is_covered_by_our_own(address);
         try {
-            if (address.is_unix())
-                require_safe_folder_of(address.text.substr(address.text.find(':') + 1), "socket");
+            if (address.is_unix()) {
+                const std::string path = address.text.substr(address.text.find(':') + 1);
+                make_runtime_folder_for(path, runtime_folder_);
+                require_safe_folder_of(path, "socket");
+            }
         } catch (const StartupError& error) {
             report(section, index, error.what(), "");
             return nullptr;
@@ -250,6 +254,7 @@ class ListenerSet::Opening {
 
     const ListenerSet* running_;
     std::string_view program_;
+    std::filesystem::path runtime_folder_;
     std::vector<std::unique_ptr<Listener>> passed_;
     ListenerSet set_;
     Faults faults_;

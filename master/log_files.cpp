@@ -43,8 +43,6 @@ std::string advice_on(int error) {
         case ENOSPC:
         case EDQUOT:
             return "make room there, or name a file on another disk";
-        case ENOENT:
-            return "make the folder above it, or name another file";
         default:
             return "name another file";
     }
@@ -58,8 +56,15 @@ bool folder_is_ours(const std::filesystem::path& path) {
     return owned && (status.st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
-void make_folder_if_absent(const Log& log) {
+/// Only those that logs lie in by default: any other is its owner's business, and an absent one is
+/// mostly a slip of the pen.
+void make_own_folder_if_absent(const Log& log, const Config& config) {
+    Config without;
+    without.program = config.program;
+    without.runtime_dir = config.runtime_dir;
+    const auto by_default = error_log_of(without, /*foreground=*/false, ::geteuid()).path;
     const std::filesystem::path folder = log.path.parent_path();
+    if (folder != by_default.parent_path() && folder != config.runtime_dir) return;
     if (::mkdir(folder.c_str(), 0750) == 0 || errno == EEXIST) return;
     const int error = errno;
     refuse(log, fmt::format("can't make its folder: {}", std::strerror(error)), advice_on(error));
@@ -81,8 +86,8 @@ void check_opened(const Log& log, const UniqueFd& file) {
                "remove it, or use a folder of root's");
 }
 
-UniqueFd open_file(const Log& log) {
-    make_folder_if_absent(log);
+UniqueFd open_file(const Log& log, const Config& config) {
+    make_own_folder_if_absent(log, config);
     UniqueFd file(::open(log.path.c_str(), appending, log_mode));
     // A link to /dev/stdout in a folder of root's is what container images do.
     if (!file.is_open() && errno == ELOOP && folder_is_ours(log.path))
@@ -96,6 +101,11 @@ UniqueFd open_file(const Log& log) {
                 refuse(log, "is a FIFO that nobody reads", "start its reader first");
             case EISDIR:
                 refuse(log, "is a folder", "name a file in it");
+            case ENOENT:
+                refuse(
+                    log,
+                    fmt::format("the folder '{}' does not exist", log.path.parent_path().string()),
+                    "make it beforehand or correct the path");
             default: {
                 const int error = errno;
                 refuse(log, std::strerror(error), advice_on(error));
@@ -126,11 +136,11 @@ UniqueFd copy_of(int descriptor) {
     return UniqueFd(::fcntl(descriptor, F_DUPFD_CLOEXEC, 3));
 }
 
-UniqueFd open_target(const char* key, const LogTarget& target,
+UniqueFd open_target(const char* key, const LogTarget& target, const Config& config,
                      const LogSurroundings& surroundings) {
     switch (target.kind) {
         case LogTarget::Kind::file:
-            return open_file({key, target.path});
+            return open_file({key, target.path}, config);
         case LogTarget::Kind::syslog:
             return open_syslog({key, surroundings.syslog_path});
         case LogTarget::Kind::automatic:
@@ -169,12 +179,12 @@ LogFiles open_logs(const Config& config, const LogSurroundings& surroundings) {
     const LogTarget errors = error_log_of(config, surroundings.foreground, ::geteuid());
     const LogTarget output = output_log_of(config, surroundings.foreground, ::geteuid());
     LogFiles logs;
-    logs.error = open_target("error_log", errors, surroundings);
+    logs.error = open_target("error_log", errors, config, surroundings);
     logs.error_style = style_of(errors);
     logs.output = output == errors ? copy_of(logs.error.get())
-                                   : open_target("output_log", output, surroundings);
+                                   : open_target("output_log", output, config, surroundings);
     if (config.access_log.kind == LogTarget::Kind::file)
-        logs.access = open_file({"access_log", config.access_log.path});
+        logs.access = open_file({"access_log", config.access_log.path}, config);
     for (const UniqueFd* log : {&logs.error, &logs.output})
         if (!log->is_open())
             throw StartupError(exit_failure, "can't open the logs: " + last_error().message());

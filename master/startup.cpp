@@ -12,6 +12,7 @@
 #include "master/capabilities.hpp"
 #include "master/credentials.hpp"
 #include "master/daemonize.hpp"
+#include "master/folders.hpp"
 #include "master/image.hpp"
 #include "master/loader.hpp"
 #include "master/lock_file.hpp"
@@ -108,7 +109,10 @@ MasterParts prepare(const LoadRequest& request, StartRecord start, const Inherit
     if (identity.credentials) require_executable_by(*identity.credentials, image);
     const Loader loader(request, parts.log_surroundings, identity.credentials);
 
-    if (!config.lock_file.empty()) parts.lock = LockFile::acquire(config.lock_file);
+    if (!config.lock_file.empty()) {
+        make_runtime_folder_for(config.lock_file, config.runtime_dir);
+        parts.lock = LockFile::acquire(config.lock_file);
+    }
     ListenerSet listeners =
         ListenerSet::open(config, request.services, inheritance.listen_fds, request.program);
     parts.deployment = loader.deploy(std::move(config), std::move(listeners));

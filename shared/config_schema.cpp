@@ -52,7 +52,8 @@ const std::vector<KeySpec> the_global_keys = {
               .example = "/run/preforkd",
               .default_note = "as root: /run/PROGRAM; else $XDG_RUNTIME_DIR/PROGRAM, "
                               "or /tmp/PROGRAM-UID",
-              .doc = "The folder for files that matter only while the server runs."},
+              .doc = "The folder for files that matter only while the server runs. It is made if "
+                     "it is absent, as is that of the default error log; any other must exist."},
     Key<FileMode>{.name = "umask", .field = &Config::umask, .def = {0027},
                   .reload = Reload::restart,
                   .doc = "The permission bits that new files never get."},

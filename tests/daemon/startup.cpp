@@ -107,6 +107,29 @@ BOOST_AUTO_TEST_CASE(a_wrong_option_is_a_usage_error) {
                outcome.printed);
 }
 
+// They were made, by root anywhere, and the slip of the pen went unnoticed.
+BOOST_AUTO_TEST_CASE(a_folder_that_is_not_there_is_told_and_not_made) {
+    const TempFolder outside;
+    const std::string absent = outside / "typo";
+    const std::vector<std::string> told{absent, "does not exist", "make it beforehand or correct"};
+    check_refuses({.sections = "[listen.echo]\nservice = echo\naddress = unix:" + absent + "/x\n"},
+                  1, told);
+    check_refuses({.error_log = absent + "/error.log"}, 1, told);
+    check_refuses({.keys = "access_log = " + absent + "/access.log\n"}, 1, told);
+    check_refuses({.arguments = {"-o", "lock_file=" + absent + "/lock"}}, 1, told);
+    BOOST_TEST(!std::filesystem::exists(absent));
+}
+
+BOOST_AUTO_TEST_CASE(what_lies_in_the_runtime_folder_needs_none_to_be_there) {
+    const TempFolder outside;
+    const std::string run = outside / "run";
+    Daemon server({.sections = "[listen.echo]\nservice = echo\naddress = unix:" + run + "/x\n",
+                   .arguments = {"-o", "runtime_dir=" + run}});
+    server.start();
+    BOOST_TEST(Client("unix:" + run + "/x").ask("hello") == "hello");
+    server.stop();
+}
+
 BOOST_AUTO_TEST_CASE(root_does_not_trust_a_file_that_others_can_write, *precondition(needs_root)) {
     Daemon server;
     BOOST_REQUIRE(::chmod(server.config_file().c_str(), 0666) == 0);
@@ -156,8 +179,10 @@ BOOST_AUTO_TEST_CASE(a_read_only_file_system_is_told_with_what_a_unit_can_do,
     const std::string read_only = "Read-only file system\n", advice = "ReadWritePaths=";
     const auto check = [&](const std::string& option, const std::string& log,
                            const std::string& message) {
-        Setup setup{.parent = make_read_only, .error_log = log};
-        if (!option.empty()) setup.arguments = {"-o", option};
+        const std::string runtime_folder = "runtime_dir=" + folder.path() + "/a";
+        Setup setup{
+            .arguments = {"-o", runtime_folder}, .parent = make_read_only, .error_log = log};
+        if (!option.empty()) setup.arguments.insert(setup.arguments.end(), {"-o", option});
         check_refuses(setup, 1, {message + read_only, "\n    configure another path", advice});
     };
     const std::string path = folder / "a";

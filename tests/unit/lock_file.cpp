@@ -12,6 +12,7 @@
 #include <sstream>
 #include <vector>
 
+#include "master/folders.hpp"
 #include "process_support.hpp"
 #include "shared/exit_code.hpp"
 
@@ -244,20 +245,24 @@ BOOST_AUTO_TEST_CASE(an_unsafe_folder_is_refused) {
     BOOST_TEST(mentions(refusal(inner + "/pid"), "has mode 0777"));
     BOOST_REQUIRE(::chmod(inner.c_str(), 01777) == 0);
     BOOST_TEST(refusal(inner + "/pid") == "");
-    BOOST_TEST(mentions(refusal(folder / "a/b/pid"), "does not exist"));
+    BOOST_TEST(mentions(refusal(folder / "absent/pid"), "does not exist, for lock file"));
+    BOOST_TEST(!exists(folder / "absent"));
     if (::geteuid() != 0) return;
     BOOST_REQUIRE(::chown(inner.c_str(), nobody, nobody) == 0);
     BOOST_TEST(mentions(refusal(inner + "/pid"), "belongs to uid 65534"));
 }
 
-BOOST_AUTO_TEST_CASE(its_folder_is_made_with_the_right_mode_under_any_umask) {
+BOOST_AUTO_TEST_CASE(the_runtime_folder_is_made_with_the_right_mode_under_any_umask) {
     const TempFolder folder;
     for (const mode_t mask : {0000u, 0077u, 0777u}) {
         const std::string made = folder / ("run" + std::to_string(mask));
         BOOST_TEST(in_child([&] {
                        ::umask(mask);
+                       make_runtime_folder_for(folder / "elsewhere/pid", made);
+                       make_runtime_folder_for(made + "/pid", made + "/");
                        return refusal(made + "/pid").empty() ? 0 : 1;
                    }) == 0);
+        BOOST_TEST(!exists(folder / "elsewhere"));
         struct stat found {};
         BOOST_REQUIRE(::stat(made.c_str(), &found) == 0);
         BOOST_TEST((found.st_mode & 07777) == (::geteuid() == 0 ? 0755u : 0700u));

@@ -68,12 +68,20 @@ BOOST_AUTO_TEST_CASE(output_goes_with_errors_unless_it_is_told_otherwise) {
     BOOST_TEST(content(folder / "output") == "b\n");
 }
 
-BOOST_AUTO_TEST_CASE(the_logs_folder_is_made_but_not_its_parents) {
+// It was made as well, wherever it was, so that a slip of the pen went unnoticed.
+BOOST_AUTO_TEST_CASE(only_the_runtime_folder_is_made_for_a_log) {
     const TemporaryFolder folder;
-    (void)open_logs(logging_to(folder / "logs" / "error.log"), {});
-    BOOST_TEST(fs::exists(folder / "logs" / "error.log"));
-    BOOST_TEST(
-        says(refusal(logging_to(folder / "a" / "b" / "error.log")), "can't make its folder"));
+    Config config = logging_to(folder / "run" / "error.log");
+    const std::string told = refusal(config);
+    BOOST_TEST(says(told, "the folder '" + (folder / "run").string() + "' does not exist"), told);
+    BOOST_TEST(says(told, "make it beforehand"), told);
+    BOOST_TEST(!fs::exists(folder / "run"));
+    config.runtime_dir = folder / "run";
+    (void)open_logs(config, {});
+    BOOST_TEST(fs::exists(folder / "run" / "error.log"));
+    config = logging_to(folder / "a" / "b" / "error.log");
+    config.runtime_dir = folder / "a" / "b";
+    BOOST_TEST(says(refusal(config), "can't make its folder"));
 }
 
 BOOST_AUTO_TEST_CASE(a_link_is_followed_only_where_nobody_else_could_have_put_it) {
