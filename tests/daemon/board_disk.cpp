@@ -1,11 +1,16 @@
+#include <fcntl.h>
+#include <sys/file.h>
+
 #include <boost/test/unit_test.hpp>
 #include <csignal>
+#include <filesystem>
 #include <fstream>
 
 #include "board_room.hpp"
 #include "client.hpp"
 #include "daemon.hpp"
 #include "needs_root.hpp"
+#include "probe.hpp"
 #include "strace.hpp"
 
 // The board's promises to clients, and its disk: what a real worker does, as strace(1) sees it, and
@@ -13,6 +18,7 @@
 
 using namespace preforkd::testing;
 using boost::unit_test::precondition;
+using preforkd::UniqueFd;
 
 namespace {
 
@@ -25,6 +31,21 @@ std::vector<std::string> ends_of_calls(const std::string& path) {
     for (std::string line; std::getline(file, line);)
         if (line.find("<unfinished") == std::string::npos) ends.push_back(line);
     return ends;
+}
+
+const std::string names = "/tmp/preforkd-board-";
+
+/// Those folders whose maker is dead; another test's worker may remove them at any time.
+std::vector<std::string> abandoned_names() {
+    std::vector<std::string> abandoned;
+    for (const auto& entry : std::filesystem::directory_iterator("/tmp")) {
+        const std::string path = entry.path();
+        if (!path.starts_with(names)) continue;
+        const UniqueFd folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        if (folder.is_open() && ::flock(folder.get(), LOCK_SH | LOCK_NB) == 0)
+            abandoned.push_back(path);
+    }
+    return abandoned;
 }
 
 std::size_t last_with(const std::vector<std::string>& lines, const std::string& part,
@@ -93,6 +114,35 @@ BOOST_AUTO_TEST_CASE(a_disk_that_fails_refuses_every_message_until_a_reload) {
     Client later = visit(server);
     BOOST_TEST(later.ask("READ 0") == "2.0 MESSAGE 0 nobody/kept");
     BOOST_TEST(later.ask("WRITE new") == "3.0 WROTE 1");
+    server.stop();
+}
+
+BOOST_AUTO_TEST_CASE(names_that_a_worker_could_not_use_stay_for_the_next_one_at_most) {
+    const TempFolder folder;
+    const Room room;
+    const std::string wrapper = folder / "wrapper";
+    BOOST_REQUIRE(::chmod(folder.path().c_str(), 0755) == 0);
+    Daemon server({.keys = "workers = 1\nready_timeout = 5s\n",
+                   .sections = listener("board", "board", "file = " + room.file + "\n"),
+                   .environment = {std::string(worker_wrapper) + "=" + wrapper},
+                   .probe = true});
+    server.start();
+    for (const char* const fault : {"error=ENOSPC:when=1", "error=ENOSPC:when=2",
+                                    "signal=KILL:when=1", "signal=KILL:when=2"}) {
+        std::ofstream(wrapper) << strace << "\n-D\n-qq\n-o\n/dev/null\n-e\ntrace=symlinkat\n-e\n"
+                               << "inject=symlinkat:" << fault << "\n";
+        server.send(SIGHUP);
+        const std::string line = server.wait_for_line({"reload refused"});
+        const std::size_t named = line.find(names);
+        BOOST_TEST((named != line.npos || line.find("signal 9") != line.npos), line);
+        if (named != line.npos)
+            BOOST_TEST(!std::filesystem::exists(line.substr(named, names.size() + 6)), line);
+        const auto left = abandoned_names();
+        std::filesystem::remove(wrapper);
+        server.send(SIGHUP);
+        server.wait_for_line({"reload ok"});
+        for (const std::string& name : left) BOOST_TEST(!std::filesystem::exists(name), name);
+    }
     server.stop();
 }
 

@@ -11,6 +11,7 @@
 
 #include "probe.hpp"
 #include "variant.hpp"
+#include "worker/services/board.hpp"
 #include "worker/services/http.hpp"
 #include "worker/worker.hpp"
 
@@ -68,6 +69,7 @@ int main(int argc, char** argv) {
                     service<testing::ConnectingProbe>("connecting-probe"),
                     service<testing::WritingProbe>("writing-probe"),
                     service<testing::ThreadProbe>("thread-probe"),
-                    service<testing::BoardProbe>("board-probe"), service<worker::Http>("http")});
+                    service<testing::BoardProbe>("board-probe"), service<worker::Http>("http"),
+                    service<worker::Board>("board")});
     return boost::unit_test::unit_test_main(&init_unit_test, argc, argv);
 }

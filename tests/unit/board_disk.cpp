@@ -5,6 +5,7 @@
 
 #include <boost/test/unit_test.hpp>
 #include <csignal>
+#include <fstream>
 
 #include "board_fixture.hpp"
 #include "worker/services/board_links.hpp"
@@ -269,6 +270,29 @@ BOOST_AUTO_TEST_CASE(who_may_not_even_lock_the_file_is_told_so) {
         return refusal(folder / "bb").ends_with(expected) ? 0 : 2;
     });
     BOOST_TEST(child.exit_code() == 0);
+}
+
+BOOST_AUTO_TEST_CASE(names_that_a_dead_process_left_are_removed_and_those_of_the_living_stay) {
+    const std::string told = folder / "told";
+    Child killed([&] {
+        const auto* const names = new DescriptorLinks(0, 1);
+        std::ofstream(told) << names->path() << std::flush;
+        return 0;  // nobody destroys them
+    });
+    BOOST_TEST(killed.exit_code() == 0);
+    std::string left;
+    std::ifstream(told) >> left;
+    const auto is_there = [](const std::string& name) {
+        return std::filesystem::is_symlink(name) && std::filesystem::is_symlink(name + "-lock");
+    };
+    const DescriptorLinks ours(0, 1);
+    BOOST_TEST(!std::filesystem::exists(std::filesystem::path(left).parent_path()), left);
+    Child other([&] {
+        const DescriptorLinks names(0, 1);
+        return names.path() != ours.path() && is_there(names.path()) ? 0 : 1;
+    });
+    BOOST_TEST(other.exit_code() == 0);
+    BOOST_TEST(is_there(ours.path()));
 }
 
 BOOST_AUTO_TEST_CASE(handed_down_descriptors_lead_past_folders_that_are_closed_to_the_worker) {

@@ -1,8 +1,15 @@
 #include "worker/services/board_links.hpp"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include <memory>
+#include <string_view>
 
 #include "shared/exit_code.hpp"
 #include "shared/result.hpp"
@@ -10,40 +17,79 @@
 namespace preforkd::worker::board {
 namespace {
 
-std::string make_folder() {
-    for (const char* const pattern :
-         {"/tmp/preforkd-board-XXXXXX", "/dev/shm/preforkd-board-XXXXXX"}) {
-        std::string folder = pattern;
-        if (::mkdtemp(folder.data()) != nullptr) return folder;
-    }
-    throw StartupError(exit_failure,
-                       fmt::format("can't make a folder in /tmp or /dev/shm to name the board's "
-                                   "files in: {}",
-                                   last_error().message()));
+constexpr std::string_view prefix = "preforkd-board-";
+
+struct CloseFolder {
+    void operator()(DIR* folder) const noexcept { ::closedir(folder); }
+};
+
+/// The folder of that name, if it is ours and nobody who lives holds it: its maker locks it, and
+/// the kernel ends that with the maker. Source: flock(2).
+UniqueFd take_folder(const std::string& path) noexcept {
+    UniqueFd folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    struct stat status {};
+    const bool is_taken = folder.is_open() && ::fstat(folder.get(), &status) == 0 &&
+                          status.st_uid == ::geteuid() &&
+                          ::flock(folder.get(), LOCK_EX | LOCK_NB) == 0;
+    return is_taken ? std::move(folder) : UniqueFd();
 }
 
-bool link_to(int descriptor, const std::string& name) {
-    return ::symlink(fmt::format("/proc/self/fd/{}", descriptor).c_str(), name.c_str()) == 0;
+void remove(const std::string& path, const UniqueFd& folder) noexcept {
+    ::unlinkat(folder.get(), "board", 0);
+    ::unlinkat(folder.get(), "board-lock", 0);
+    ::rmdir(path.c_str());
+}
+
+void remove_orphans(const std::string& place) {
+    const std::unique_ptr<DIR, CloseFolder> entries(::opendir(place.c_str()));
+    while (const dirent* const entry = entries ? ::readdir(entries.get()) : nullptr) {
+        if (!std::string_view(entry->d_name).starts_with(prefix)) continue;
+        const std::string path = place + "/" + entry->d_name;
+        if (const UniqueFd folder = take_folder(path); folder.is_open()) remove(path, folder);
+    }
+}
+
+/// Taken, and its name in `path`; not open if it can't be made there.
+UniqueFd make_folder(const std::string& place, std::string& path) {
+    // Somebody may take it for an orphan, and remove it, before we have locked it.
+    for (int tries = 0; tries < 10; ++tries) {
+        path = fmt::format("{}/{}XXXXXX", place, prefix);
+        if (::mkdtemp(path.data()) == nullptr) break;
+        if (UniqueFd folder = take_folder(path); folder.is_open()) return folder;
+        const int error = errno;
+        ::rmdir(path.c_str());
+        errno = error;
+    }
+    return {};
+}
+
+bool link_to(int descriptor, const UniqueFd& folder, const char* name) {
+    const std::string target = fmt::format("/proc/self/fd/{}", descriptor);
+    return ::symlinkat(target.c_str(), folder.get(), name) == 0;
 }
 
 }  // namespace
 
-DescriptorLinks::DescriptorLinks(int data, int lock)
-    : folder_(make_folder()), path_(folder_ + "/board") {
-    if (link_to(data, path_) && link_to(lock, path_ + "-lock")) return;
+DescriptorLinks::DescriptorLinks(int data, int lock) {
+    for (const char* const place : {"/tmp", "/dev/shm"}) {
+        remove_orphans(place);
+        folder_ = make_folder(place, folder_path_);
+        if (folder_.is_open()) break;
+    }
+    if (!folder_.is_open())
+        throw StartupError(exit_failure,
+                           fmt::format("can't make a folder in /tmp or /dev/shm to name the "
+                                       "board's files in: {}",
+                                       last_error().message()));
+    path_ = folder_path_ + "/board";
+    if (link_to(data, folder_, "board") && link_to(lock, folder_, "board-lock")) return;
     const auto error = last_error();
-    remove();
-    throw StartupError(exit_failure, fmt::format("{}: {}", folder_, error.message()));
+    remove(folder_path_, folder_);
+    throw StartupError(exit_failure, fmt::format("{}: {}", folder_path_, error.message()));
 }
 
 DescriptorLinks::~DescriptorLinks() {
-    remove();
-}
-
-void DescriptorLinks::remove() const noexcept {
-    ::unlink(path_.c_str());
-    ::unlink((path_ + "-lock").c_str());
-    ::rmdir(folder_.c_str());
+    remove(folder_path_, folder_);
 }
 
 }  // namespace preforkd::worker::board
