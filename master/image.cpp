@@ -34,7 +34,7 @@ std::string search(const std::string& name, const std::string& folder,
     while (!search_path.empty()) {
         const std::size_t end = std::min(search_path.find(':'), search_path.size());
         const std::string place = absolute(folder, search_path.substr(0, end));
-        if (const std::string path = absolute(place, name); is_own_image(path)) return path;
+        if (std::string path = absolute(place, name); is_own_image(path)) return path;
         search_path.remove_prefix(std::min(end + 1, search_path.size()));
     }
     return {};

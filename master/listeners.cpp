@@ -175,7 +175,7 @@ class ListenerSet::Opening {
                 return entry.group;
         if (is_chosen) return nullptr;
         for (const auto& known : *set_.known_)
-            if (const auto group = known.lock(); group && is_free(group, address)) return group;
+            if (auto group = known.lock(); group && is_free(group, address)) return group;
         return nullptr;
     }
 

@@ -70,6 +70,7 @@ std::vector<sock_filter> steer_to(std::vector<std::uint32_t> indexes) {
         if (std::next(run) != runs.rend())
             program.push_back({BPF_JMP | BPF_JGE | BPF_K, 0, 2, run->first_number});
         program.push_back(
+            // NOLINTNEXTLINE(misc-redundant-expression): two names for 0
             statement(BPF_ALU | BPF_ADD | BPF_K, run->first_index - run->first_number));
         program.push_back(statement(BPF_RET | BPF_A, 0));
     }

@@ -181,7 +181,7 @@ void allow_named(Rules& rules, const std::string& names) {
 
 std::string name_of(int call) {
     char* const name = ::seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, call);
-    const std::string text = name == nullptr ? std::to_string(call) : name;
+    std::string text = name == nullptr ? std::to_string(call) : name;
     ::free(name);
     return text;
 }

@@ -245,7 +245,7 @@ class Floor {
     int epoll_ = -1;
     std::vector<Connection> connections_ = std::vector<Connection>(1024);
     std::string joined_, many_;
-    char buffer_[65536];
+    char buffer_[65536]{};
 };
 
 }  // namespace

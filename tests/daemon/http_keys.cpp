@@ -7,7 +7,6 @@
 // What each key of `service = http` does, from the file of a real daemon to the wire.
 
 using namespace preforkd::testing;
-using preforkd::test::content_of;
 using preforkd::test::field_of;
 using preforkd::test::status_of;
 using preforkd::test::summary_of;

@@ -12,7 +12,6 @@
 // everything is as configured. PREFORKD_SEED=N plays the same storm again, as far as timing allows.
 
 using namespace preforkd::testing;
-using boost::unit_test::precondition;
 
 namespace {
 

@@ -20,7 +20,6 @@
 
 using namespace preforkd::testing;
 using boost::unit_test::precondition;
-using preforkd::UniqueFd;
 
 namespace {
 

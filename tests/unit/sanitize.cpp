@@ -14,7 +14,6 @@
 #include "process_support.hpp"
 
 using namespace preforkd::master;
-using preforkd::UniqueFd;
 using preforkd::testing::in_child;
 using preforkd::testing::Pipe;
 using preforkd::testing::read_until_closed;

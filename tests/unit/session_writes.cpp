@@ -128,7 +128,7 @@ BOOST_AUTO_TEST_CASE(flush_sends_before_the_next_wait) {
         client.put("one");
         co_await client.flush();
         char* const room = client.prepare(10);
-        std::memcpy(room, "twothree", 8);
+        std::memcpy(room, "twothree", 8);  // NOLINT(bugprone-not-null-terminated-result)
         client.commit(3);
         BOOST_TEST(client.unsent() == 3u);
         co_await client.flush();

@@ -74,7 +74,7 @@ BOOST_AUTO_TEST_CASE(metrics_have_names_types_and_labels_as_prometheus_wants_the
              "preforkd_request_duration_seconds_bucket{listener=\"web\",le=\"+Inf\"} 100\n",
              "preforkd_request_duration_seconds_count{listener=\"web\"} 100\n",
              "preforkd_request_duration_seconds_sum{listener=\"web\"} 0.299\n",
-             "# TYPE preforkd_board_messages_total counter\n"
+             "# TYPE preforkd_board_messages_total counter\n",
              "preforkd_board_messages_total{listener=\"board\"} 5\n",
          })
         BOOST_TEST(holds(metrics, line), line << " is not in\n" << metrics);

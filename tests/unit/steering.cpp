@@ -30,6 +30,7 @@ std::uint32_t run(const std::vector<sock_filter>& program, std::uint32_t random)
                 BOOST_REQUIRE(step.k != 0u);
                 accumulator %= step.k;
                 break;
+            // NOLINTNEXTLINE(misc-redundant-expression): two names for 0
             case BPF_ALU | BPF_ADD | BPF_K:
                 accumulator += step.k;
                 break;

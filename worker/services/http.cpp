@@ -31,7 +31,7 @@ class Http::Visit {
     Visit(Http& service, Connection& connection) : http(service), client(connection) {
         ++http.connections_;
     }
-    Visit(Visit&& other) : Visit(other.http, other.client) {}  // into the frame
+    Visit(Visit&& other) noexcept : Visit(other.http, other.client) {}  // into the frame
     Visit& operator=(Visit&&) = delete;
     ~Visit() {
         leave_idle();

@@ -162,7 +162,9 @@ Found Files::open_path(const CleanPath& clean, Opened& opened) {
 Found Files::open_folder(const CleanPath& clean, Opened& opened) {
     const std::string folder = clean.path.empty() ? "." : std::string(clean.path);
     for (const std::string& name : rules_.index) {
-        opened.path = clean.path.empty() ? name : folder + "/" + name;
+        opened.path = clean.path;
+        if (!opened.path.empty()) opened.path += '/';
+        opened.path += name;
         Result<OpenedFile> file = open_file(opened.path);
         if (!file && status_of(file.error()) == Status::not_found) continue;
         if (!file) return refused(status_of(file.error()));
