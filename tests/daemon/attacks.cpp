@@ -41,6 +41,14 @@ int listening_socket() {
 
 namespace {
 
+// Asio's public interface makes each descriptor non-blocking by ioctl(2), whose argument lies in
+// memory, where no filter can see it.
+#ifdef PREFORKD_PUBLIC_REACTOR
+constexpr int allowed_to_public_reactor = allowed;
+#else
+constexpr int allowed_to_public_reactor = 0;
+#endif
+
 long set_option(long descriptor, int level, int option) {
     const linger now{1, 0};
     return ::syscall(SYS_setsockopt, descriptor, level, option, &now, sizeof now);
@@ -208,7 +216,8 @@ const std::vector<Attack>& attacks() {
          [](long) {
              int off = 0;
              return ::syscall(SYS_ioctl, listening_socket(), FIONBIO, &off);
-         }},
+         },
+         allowed_to_public_reactor},
         {"signals_of_listener",
          [](long victim) { return ::syscall(SYS_fcntl, listening_socket(), F_SETOWN, victim); }},
         {"fast_open_on_listener", fast_open, EOPNOTSUPP},
