@@ -30,8 +30,8 @@ def syscalls(bench, finding):
         return finding.note("Neither perf's tracepoints nor strace can be used here.")
     rows = []
     for shape, arguments in SHAPES:
-        if "strace" in shape and shutil.which("strace") is None:
-            continue
+        if "strace" in shape and (not by_perf or shutil.which("strace") is None):
+            continue  # they are all counted so, or none can be
         everybody = ("preforkd", "nginx", "nginx deferred", "h2o", "lighttpd", "haproxy", "floor", "floor deferred")
         few = ("preforkd", "nginx", "nginx deferred", "floor deferred" if "-1" in arguments else "floor")
         for contender in bench.contenders(*(few if bench.plan.quick else everybody)):

@@ -11,6 +11,29 @@ std::string post(const std::string& fields, const std::string& body) {
     return "POST / HTTP/1.1\r\nHost: a\r\n" + fields + "\r\n" + body;
 }
 
+/// How many of the `count` requests in `burst` were answered when another client's one was. All of
+/// them are in the end.
+std::uint64_t answered_before_another(HttpFixture& site, const std::string& burst,
+                                      std::size_t count) {
+    Peer greedy = site.connect();
+    Peer other = site.connect();
+    site.server.settle();
+    BOOST_REQUIRE(greedy.send(burst) == burst.size());
+    BOOST_REQUIRE(other.send(HttpFixture::get("/a.txt")) > 0U);
+    std::string answer, answers;
+    std::uint64_t answered_before = 0;
+    site.server.run_until([&] {
+        answered_before = site.server.engine.request_count();
+        return !(answer = other.receive()).empty();
+    });
+    BOOST_TEST(summary_of(answer) == "200 hello");
+    site.server.run_until([&] {
+        answers += greedy.receive();
+        return count_of(answers, "HTTP/1.1 200 OK\r\n") == count;
+    });
+    return answered_before;
+}
+
 }  // namespace
 
 BOOST_FIXTURE_TEST_SUITE(http_service_limits, HttpFixture)
@@ -178,26 +201,10 @@ BOOST_AUTO_TEST_CASE(a_client_that_pipelines_and_never_reads_costs_bounded_memor
 // and killed: each takes milliseconds, and all were made before anybody else had a turn.
 BOOST_AUTO_TEST_CASE(a_burst_for_lists_of_folders_lets_others_have_their_turn) {
     options.listing = true;
-    Peer greedy = connect();
-    Peer other = connect();
-    server.settle();
+    std::filesystem::remove(root / "index.html");
     std::string burst;
     for (int i = 0; i < 100; ++i) burst += "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n";
-    std::filesystem::remove(root / "index.html");
-    BOOST_REQUIRE(greedy.send(burst) == burst.size());
-    BOOST_REQUIRE(other.send(get("/a.txt")) > 0U);
-    std::string answer, lists;
-    std::uint64_t answered_before = 0;
-    server.run_until([&] {
-        answered_before = server.engine.request_count();
-        return !(answer = other.receive()).empty();
-    });
-    BOOST_TEST(summary_of(answer) == "200 hello");
-    BOOST_TEST(answered_before < 50U);
-    server.run_until([&] {
-        lists += greedy.receive();
-        return count_of(lists, "HTTP/1.1 200 OK\r\n") == 100U;
-    });
+    BOOST_TEST(answered_before_another(*this, burst, 100) < 50U);
 }
 
 // A burst of requests for a thousand files that were not looked up before took a tenth of a second.
@@ -207,23 +214,7 @@ BOOST_AUTO_TEST_CASE(a_burst_for_files_not_known_yet_lets_others_have_their_turn
         write(std::to_string(i), "x");
         burst += get("/" + std::to_string(i));
     }
-    Peer greedy = connect();
-    Peer other = connect();
-    server.settle();
-    BOOST_REQUIRE(greedy.send(burst) == burst.size());
-    BOOST_REQUIRE(other.send(get("/a.txt")) > 0U);
-    std::string answer, answers;
-    std::uint64_t answered_before = 0;
-    server.run_until([&] {
-        answered_before = server.engine.request_count();
-        return !(answer = other.receive()).empty();
-    });
-    BOOST_TEST(summary_of(answer) == "200 hello");
-    BOOST_TEST(answered_before < 40U);
-    server.run_until([&] {
-        answers += greedy.receive();
-        return count_of(answers, "HTTP/1.1 200 OK\r\n") == 400U;
-    });
+    BOOST_TEST(answered_before_another(*this, burst, 400) < 40U);
 }
 
 BOOST_AUTO_TEST_CASE(too_many_connections_shed_the_one_that_has_been_idle_longest) {

@@ -23,14 +23,20 @@ struct CloseFolder {
     void operator()(DIR* folder) const noexcept { ::closedir(folder); }
 };
 
+/// Belongs to us, and has not been removed.
+bool is_ours(const UniqueFd& folder) noexcept {
+    struct stat status {};
+    return ::fstat(folder.get(), &status) == 0 && status.st_uid == ::geteuid() &&
+           status.st_nlink != 0;
+}
+
 /// The folder of that name, if it is ours and nobody who lives holds it: its maker locks it, and
 /// the kernel ends that with the maker. Source: flock(2).
 UniqueFd take_folder(const std::string& path) noexcept {
     UniqueFd folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    struct stat status {};
-    const bool is_taken = folder.is_open() && ::fstat(folder.get(), &status) == 0 &&
-                          status.st_uid == ::geteuid() &&
-                          ::flock(folder.get(), LOCK_EX | LOCK_NB) == 0;
+    // Asked twice, for whoever held it may have removed it before that lock ended.
+    const bool is_taken = folder.is_open() && is_ours(folder) &&
+                          ::flock(folder.get(), LOCK_EX | LOCK_NB) == 0 && is_ours(folder);
     return is_taken ? std::move(folder) : UniqueFd();
 }
 
