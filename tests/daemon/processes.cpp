@@ -40,10 +40,19 @@ std::ostream& operator<<(std::ostream& out, const Exit& exit) {
     return out << "exit status " << exit.status;
 }
 
-Process::Process(pid_t pid) : pid_(pid) {
+std::optional<Process> Process::find(pid_t pid) {
     auto pidfd = open_pidfd(Pid{pid});
-    BOOST_REQUIRE_MESSAGE(pidfd.has_value(), "process " << pid << " does not exist");
-    pidfd_ = std::move(*pidfd);
+    if (!pidfd) return std::nullopt;
+    Process process;
+    process.pid_ = pid;
+    process.pidfd_ = std::move(*pidfd);
+    return process;
+}
+
+Process::Process(pid_t pid) {
+    auto found = find(pid);
+    BOOST_REQUIRE_MESSAGE(found.has_value(), "process " << pid << " does not exist");
+    *this = std::move(*found);
 }
 
 bool Process::is_running() const {

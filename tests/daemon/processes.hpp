@@ -4,6 +4,7 @@
 
 #include <iosfwd>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,7 +34,10 @@ std::ostream& operator<<(std::ostream& out, const Exit& exit);
 class Process {
   public:
     Process() = default;
+    /// Fails the test when there is no such process.
     explicit Process(pid_t pid);
+    /// Nothing when it has ended and been reaped.
+    [[nodiscard]] static std::optional<Process> find(pid_t pid);
 
     [[nodiscard]] pid_t pid() const { return pid_; }
     [[nodiscard]] int pidfd() const { return pidfd_.get(); }

@@ -54,21 +54,26 @@ class Storm {
     std::minstd_rand random_;
 };
 
+/// Sends a signal that resizes the pool, again while it is refused, until a line with `done` comes.
+void resize(Daemon& server, int signal, const std::vector<std::string>& done) {
+    for (;;) {
+        server.wait_for("no reload or upgrade", [&] {
+            return server.inbox().all_notes().back().starts_with("STATUS=running: ");
+        });
+        server.send(signal);
+        const auto has_come = [&](const auto& parts) { return server.count_lines(parts) > 0; };
+        const std::vector<std::string> refused{"warning", "no worker "};
+        server.wait_for("an answer", [&] { return has_come(refused) || has_come(done); });
+        if (has_come(done)) return;
+    }
+}
+
 /// Waits until everything that was sent is dealt with. TTIN, which is in no storm, marks its end:
 /// the master takes signals in the order of their numbers, and its is the highest that means
-/// something. During a reload it means nothing, hence again and again.
-void settle(Daemon& server, std::size_t workers) {
-    const auto rests = [&] {
-        return server.inbox().all_notes().back().starts_with("STATUS=running: ");
-    };
-    server.wait_for("a worker more", [&] {
-        if (server.workers().size() <= workers && rests()) server.process().send(SIGTTIN);
-        return server.workers().size() > workers && rests();
-    });
-    server.wait_for("a worker fewer", [&] {
-        if (server.workers().size() > workers && rests()) server.process().send(SIGTTOU);
-        return server.workers().size() == workers && rests();
-    });
+/// something. During a reload or an upgrade it is refused.
+void settle(Daemon& server) {
+    resize(server, SIGTTIN, {"worker ready", "slot=main/2"});
+    resize(server, SIGTTOU, {"worker exited", "slot=main/2"});
 }
 
 /// Deaths but those that the master itself decides on.
@@ -77,20 +82,31 @@ std::size_t count_stray_deaths(Daemon& server) {
            server.count_lines({"warning", "worker exited", "signal 9 (Killed)"});
 }
 
+/// The children it has just now, some of which are about to end: drained workers, and the next
+/// program's proof.
+std::vector<Process> children_in_motion(const Daemon& server) {
+    std::vector<Process> children;
+    for (const pid_t pid : server.workers()) {
+        auto child = Process::find(pid);
+        // Held by now, so this is still the parent of the one that was found.
+        if (child && stat_of(pid).parent == server.pid()) children.push_back(std::move(*child));
+    }
+    return children;
+}
+
 /// Nothing half done: a reload for real, after which there is one worker for each slot, of one
 /// generation, and as many descriptors as `descriptors`, if we may look.
 void check_as_configured(Daemon& server, std::size_t workers, std::size_t descriptors) {
-    const auto before = server.workers();
-    server.send(SIGHUP);
-    server.wait_for_line({"reload ok"});
-    for (const pid_t pid : before)
-        if (stat_of(pid).parent == server.pid()) Process(pid).wait_for_end();
-    BOOST_TEST(Client(server.address()).ask("hello") == "hello");
-    server.send(SIGHUP);  // its end comes after that of the ends before
-    server.wait_for_line({"reload ok"});
-    for (std::size_t ended = 0; ended < workers; ++ended)
-        server.wait_for("the last of the old workers",
-                        [&] { return server.count_lines({"worker exited"}) >= workers; });
+    for (int reloads = 0; reloads < 2; ++reloads) {
+        const auto before = children_in_motion(server);
+        server.send(SIGHUP);
+        server.wait_for_line({"reload ok"});
+        for (const Process& worker : before)
+            server.wait_for_line({"worker exited", "worker=" + std::to_string(worker.pid())});
+        BOOST_TEST(Client(server.address()).ask("hello") == "hello");
+    }
+    server.send(SIGUSR1);  // answered after it has let go of what it had of the last that exited
+    server.wait_for_line({"logs reopened"});
     BOOST_TEST(server.workers().size() == workers);
     for (const pid_t worker : server.workers()) BOOST_TEST(stat_of(worker).state != 'Z');
     BOOST_TEST(descriptors_of(server.pid()).size() == descriptors);
@@ -108,12 +124,11 @@ BOOST_AUTO_TEST_CASE(a_storm_changes_nothing_that_was_not_asked_for) {
     Storm storm(signals_without({SIGTTIN, SIGTTOU}));
     for (int round = 0; round < 20; ++round) {
         storm.strike(server.process(), 50);
-        for (const pid_t worker : server.workers())
-            if (stat_of(worker).parent == server.pid()) storm.strike(Process(worker), 20);
+        for (const Process& child : children_in_motion(server)) storm.strike(child, 20);
         BOOST_TEST(Client(server.address()).ask("hello") == "hello");
     }
     BOOST_TEST(server.process().is_running());
-    settle(server, 2);
+    settle(server);
     BOOST_TEST(count_stray_deaths(server) == 0u);
     check_as_configured(server, 2, descriptors);
     server.stop();
