@@ -82,21 +82,28 @@ class Master {
     // What happens.
     void handle(Event event);
     void on_signal(int signal);
-    void on_child_ended();
-    void on_exited(const ExitedProcess& exited);
-    void report_forbidden_call(Pid pid, std::string_view slot);
-    void report_foreign_kill(Pid pid, std::string_view slot);
     void resize(const Event& event, std::string_view refusal);
-    void on_misbehaviour(WorkerProcess& worker, std::string_view what = "an invalid message");
-    void on_failed(WorkerProcess& worker, std::string_view why);
-    void on_unreachable(const WorkerProcess& worker, error_code error);
-    void on_message(Pid pid);
-    void on_message(WorkerProcess& worker, const Message& message);
     void on_deadline();
     void reopen_logs();
     /// After lines were lost: a system log that was started anew has to be connected to.
     void mend_logs();
+
+    // The workers' lives: master_workers.cpp.
+    void perform(const action::Spawn& spawn);
+    void spawn_failed(const action::Spawn& spawn, std::string why);
+    void enlist(SpawnedWorker process, const action::Spawn& spawn);
+    void on_unreachable(const WorkerProcess& worker, error_code error);
     void watch(const SpawnedWorker& process);
+    void on_message(Pid pid);
+    void on_message(WorkerProcess& worker, const Message& message);
+    void on_misbehaviour(WorkerProcess& worker, std::string_view what = "an invalid message");
+    void on_failed(WorkerProcess& worker, std::string_view why);
+    void perform(const action::Drain& drain);
+    void perform(const action::Kill& kill);
+    void on_child_ended();
+    void on_exited(const ExitedProcess& exited);
+    void report_forbidden_call(Pid pid, std::string_view slot);
+    void report_foreign_kill(Pid pid, std::string_view slot);
 
     // How workers are: master_health.cpp.
     void watch_over(WorkerProcess& worker);
@@ -114,10 +121,7 @@ class Master {
     void on_counting(const WorkerProcess& worker);
     [[nodiscard]] ExitKind judge(const ExitedProcess& exited, const WorkerProcess& worker) const;
 
-    // What the supervisor wants done.
-    void perform(const action::Spawn& spawn);
-    void perform(const action::Drain& drain);
-    void perform(const action::Kill& kill);
+    // What else the supervisor wants done.
     void perform(const action::LoadConfig& load);
     void perform(const action::CommitGeneration& commit);
     void perform(const action::AbandonGeneration& abandon);
@@ -137,8 +141,6 @@ class Master {
     /// Throws StartupError.
     [[nodiscard]] UpgradeState save() const;
 
-    void spawn_failed(const action::Spawn& spawn, std::string why);
-    void enlist(SpawnedWorker process, const action::Spawn& spawn);
     void update_listening();
     void take_into_service(Generation generation);
     /// How far workers are confined, where that is not wholly: the kernel's part of it once.

@@ -83,4 +83,16 @@ void set_disposition(int signal, void (*disposition)(int)) noexcept {
     ::syscall(SYS_rt_sigaction, signal, &action, nullptr, sizeof action.mask);
 }
 
+std::string with_limit_advice(error_code error) {
+    std::string text = error.message();
+    if (error.value() == EMFILE)
+        text += "; raise the limit on open files (ulimit -n, LimitNOFILE=)";
+    // More on their way than one user may have open; root is spared. unix(7), SCM_RIGHTS
+    if (error.value() == ETOOMANYREFS)
+        text +=
+            ": too many descriptors are on their way to processes of this user; raise the "
+            "limit on open files (ulimit -n, LimitNOFILE=), or have fewer workers";
+    return text;
+}
+
 }  // namespace preforkd

@@ -26,6 +26,7 @@
 #include "shared/exit_code.hpp"
 #include "shared/process_title.hpp"
 #include "shared/scoreboard.hpp"
+#include "shared/syscalls.hpp"
 #include "shared/worker_entry.hpp"
 #include "worker/access_log.hpp"
 #include "worker/engine.hpp"
@@ -347,12 +348,6 @@ void Worker::say(MessageKind kind, std::uint32_t number) {
     (void)send_message(channel_, message);
 }
 
-std::string describe_failed_handover(error_code error) {
-    const char* const advice =
-        error.value() == EMFILE ? "; raise the limit on open files (ulimit -n, LimitNOFILE=)" : "";
-    return "hand-over: " + error.message() + advice;
-}
-
 /// Tells the master why this worker ends; it logs the text and decides what follows.
 int fail(const UniqueFd& channel, const std::string& why) {
     Message message;
@@ -379,7 +374,7 @@ int run_worker(std::span<const ServiceType> services) {
     ::fcntl(channel_fd, F_SETFD, FD_CLOEXEC);
     const UniqueFd channel(channel_fd);
     auto handover = receive_handover(channel);
-    if (!handover) return fail(channel, describe_failed_handover(handover.error()));
+    if (!handover) return fail(channel, "hand-over: " + with_limit_advice(handover.error()));
     const std::vector<ServiceSpec> specs(services.begin(), services.end());
     auto config = parse_effective(handover->config_text, specs);
     if (!config) return fail(channel, "configuration: " + to_string(config.error()));
