@@ -57,17 +57,22 @@ void Acceptor::start() {
 
 void Acceptor::on_ready() {
     waiting_ = false;
-    if (!socket_.is_open() || paused_) return;
-    const unsigned pending = pending_count();
-    switch (accept_many(std::min(pending, batch))) {
-        case Outcome::exhausted:
-            return pause();
-        case Outcome::dead:
-            return close();
-        case Outcome::nothing:
-            return wait_for_more();
-        default:
-            return pending > batch ? continue_later() : wait_for_more();
+    unsigned left = batch;
+    while (socket_.is_open() && !paused_) {
+        const unsigned pending = pending_count();
+        switch (accept_many(std::min(pending, left))) {
+            case Outcome::exhausted:
+                return pause();
+            case Outcome::dead:
+                return close();
+            case Outcome::nothing:
+                return wait_for_more();
+            default:
+                if (pending >= left) return continue_later();
+                left -= pending;
+                // Where several waited, more have come by now, and to ask is cheaper than to wait.
+                if (pending == 1) return wait_for_more();
+        }
     }
 }
 
