@@ -3,6 +3,7 @@ import os
 import re
 import shutil
 import signal
+import statistics
 import subprocess
 import tempfile
 import time
@@ -11,11 +12,11 @@ from . import machine, processes
 from .cases import case
 from .client import ClientError
 from .measure import Contender, url_of
-from .results import number
+from .results import number, span
 from .servers import ServerError
 
-SHAPES = (("keep-alive", ["-c", 64]), ("a connection each", ["-c", 64, "-1"]),
-          ("a connection each, busy server", ["-c", 256, "-1", "-t", 2]),
+SHAPES = (("keep-alive", ["-c", 64]), ("keep-alive, busy server", ["-c", 256, "-t", 2]),
+          ("a connection each", ["-c", 64, "-1"]), ("a connection each, busy server", ["-c", 256, "-1", "-t", 2]),
           ("a connection each, by strace", ["-c", 64, "-1"]), ("pipelined × 16", ["-c", 64, "-p", 16]))
 
 
@@ -23,32 +24,45 @@ SHAPES = (("keep-alive", ["-c", 64]), ("a connection each", ["-c", 64, "-1"]),
 def syscalls(bench, finding):
     """Counted by the kernel's tracepoints while the server runs at full speed (perf), or by strace,
     which slows it so much that it batches differently. A server that is faster than its client is woken
-    for each connection alone; the busy one shares its core with a client that also has the other, so
-    that some connections wait for it; under strace many do, as they do where its speed matters."""
+    for each request or connection alone; the busy one shares its core with a client that also has the
+    other, so that some wait for it; under strace many do, as they do where its speed matters."""
     by_perf = can_trace()
     if not by_perf and shutil.which("strace") is None:
         return finding.note("Neither perf's tracepoints nor strace can be used here.")
+    rounds = 1 if bench.plan.quick else max(3, bench.plan.rounds // 2)
     rows = []
     for shape, arguments in SHAPES:
         if "strace" in shape and (not by_perf or shutil.which("strace") is None):
             continue  # they are all counted so, or none can be
-        everybody = ("preforkd", "nginx", "nginx deferred", "h2o", "lighttpd", "haproxy", "floor", "floor deferred")
-        few = ("preforkd", "nginx", "nginx deferred", "floor deferred" if "-1" in arguments else "floor")
-        for contender in bench.contenders(*(few if bench.plan.quick else everybody)):
-            if "deferred" in contender.label and "-1" not in arguments:
-                continue
-            bench.progress(f"{shape}: {contender.label}")
-            server = bench.start(contender)
-            count = by_tracepoints if by_perf and "strace" not in shape else by_strace
-            calls, answered = count(bench, server, url_of(server, contender), arguments)
-            if not answered:
-                continue
-            each = {name: total / answered for name, total in calls.items() if total / answered >= 0.005}
-            finding.raw[f"{contender.label}, {shape}"] = {"answered": answered, **calls}
-            rows.append([shape, contender.label, number(sum(calls.values()) / answered),
-                         ", ".join(f"{name} {value:.2f}" for name, value in sorted(each.items(), key=lambda x: -x[1]))])
-    finding.table(["shape", "server", "calls/request", "which"], rows,
-                  "By perf stat, tracepoints syscalls:sys_enter_*." if by_perf else "By strace -c -f.")
+        count = by_tracepoints if by_perf and "strace" not in shape else by_strace
+        counted = {}
+        for number_of_round in range(rounds):
+            for contender in bench.contenders(*counted_servers(shape, arguments, bench.plan.quick)):
+                bench.progress(f"{shape}: round {number_of_round + 1} of {rounds}: {contender.label}")
+                server = bench.start(contender)
+                calls, answered = count(bench, server, url_of(server, contender), arguments)
+                if answered:
+                    counted.setdefault(contender.label, []).append(
+                        {name: total / answered for name, total in calls.items()})
+        finding.raw[shape] = counted
+        for label, samples in counted.items():
+            sums = [sum(calls.values()) for calls in samples]
+            each = {name: statistics.median(calls.get(name, 0) for calls in samples) for name in samples[0]}
+            rows.append([shape, label, number(statistics.median(sums)), span(min(sums), max(sums)),
+                         ", ".join(f"{name} {value:.2f}" for name, value in sorted(each.items(), key=lambda x: -x[1])
+                                   if value >= 0.005)])
+    finding.table(["shape", "server", "calls/request", "min–max", "which"], rows,
+                  ("By perf stat, tracepoints syscalls:sys_enter_*" if by_perf else "By strace -c -f")
+                  + f"; medians of rounds: {rounds}.")
+
+
+def counted_servers(shape, arguments, quick):
+    """Everybody in the plain shapes; a server that defers is another one only where connections are new."""
+    if quick or "," in shape:
+        few = ("preforkd", "nginx", "nginx deferred", "floor", "floor deferred")
+    else:
+        few = ("preforkd", "nginx", "nginx deferred", "h2o", "lighttpd", "haproxy", "floor", "floor deferred")
+    return [label for label in few if "-1" in arguments or "deferred" not in label]
 
 
 WATCHED = ("accept accept4 recvfrom recvmsg read readv pread64 sendto sendmsg write writev sendfile close shutdown "
@@ -83,7 +97,7 @@ def by_tracepoints(bench, server, url, arguments):
         perf = subprocess.Popen(["perf", "stat", "-x,", "-o", out.name, "-p", pids, *events],
                                 stderr=subprocess.DEVNULL)
         time.sleep(0.5)  # until it has attached
-        result = bench.clients.load([*arguments, "-d", "1s"], url, server.pid, cores_for(arguments))
+        result = bench.clients.load([*arguments, "-d", "2s"], url, server.pid, cores_for(arguments))
         perf.send_signal(signal.SIGINT)
         perf.wait(60)  # it takes long to let go of its tracepoints where the machine is busy
         calls = {}
@@ -99,7 +113,7 @@ def by_strace(bench, server, url, arguments):
         pids = [word for pid in processes.tree(server.pid) for word in ("-p", str(pid))]
         strace = subprocess.Popen(["strace", "-f", "-c", "-o", out.name, *pids], stderr=subprocess.DEVNULL)
         time.sleep(0.5)  # until it has attached
-        result = bench.clients.load([*arguments, "-d", "1s"], url, server.pid, cores_for(arguments))
+        result = bench.clients.load([*arguments, "-d", "2s"], url, server.pid, cores_for(arguments))
         strace.send_signal(signal.SIGINT)
         strace.wait(10)
         calls = {}
