@@ -26,8 +26,8 @@ void limit_descriptors(rlim_t most) {
     if (::setrlimit(RLIMIT_NOFILE, &limit) < 0) ::_exit(94);
 }
 
-/// So many descriptors of the user nobody on their way while it lives, for nobody reads them. Who
-/// has a lower limit can pass none meanwhile, and gets ETOOMANYREFS. Source: unix(7), SCM_RIGHTS.
+/// So many descriptors of our own user on their way while it lives, for nobody reads them. Who has
+/// a lower limit can pass none meanwhile, and gets ETOOMANYREFS. Source: unix(7), SCM_RIGHTS.
 class DescriptorsUnderWay {
   public:
     explicit DescriptorsUnderWay(unsigned count) {
@@ -35,7 +35,7 @@ class DescriptorsUnderWay {
         BOOST_REQUIRE(::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends) == 0);
         for (int end : {0, 1}) ends_[end].reset(ends[end]);
         const int status = in_child([&] {
-            become_nobody();
+            become(user_of_our_own);
             for (unsigned sent = 0; sent < count; ++sent)
                 if (send_message(ends_[0], Message{}, STDIN_FILENO)) return 1;
             return 0;
@@ -52,7 +52,7 @@ constexpr rlim_t few = 64;
 Setup with_few_descriptors() {
     return {.keys = "workers = 1\n", .parent = [] {
                 limit_descriptors(few);
-                become_nobody();
+                become(user_of_our_own);
             }};
 }
 
@@ -68,7 +68,7 @@ BOOST_AUTO_TEST_CASE(a_start_that_cannot_pass_them_on_ends_with_the_remedy,
                      *precondition(needs_root)) {
     const DescriptorsUnderWay many(few + 1);
     Daemon server(with_few_descriptors());
-    server.give_to(nobody, nobody);
+    server.give_to(user_of_our_own, user_of_our_own);
     server.begin_launch();
     const Outcome outcome = server.outcome();
     BOOST_TEST(outcome.exit == exited(1));
@@ -80,7 +80,7 @@ BOOST_AUTO_TEST_CASE(a_start_that_cannot_pass_them_on_ends_with_the_remedy,
 BOOST_AUTO_TEST_CASE(a_reload_that_cannot_pass_them_on_is_refused_and_a_respawn_tried_again,
                      *precondition(needs_root)) {
     Daemon server(with_few_descriptors());
-    server.give_to(nobody, nobody);
+    server.give_to(user_of_our_own, user_of_our_own);
     server.start();
     {
         const DescriptorsUnderWay many(few + 1);
@@ -104,12 +104,18 @@ BOOST_AUTO_TEST_CASE(a_reload_that_cannot_pass_them_on_is_refused_and_a_respawn_
 }
 
 // It took the message without its descriptor for one that isn't its master's, and left.
-BOOST_AUTO_TEST_CASE(a_worker_without_a_free_one_keeps_its_logs_and_its_clients) {
+BOOST_AUTO_TEST_CASE(a_worker_without_a_free_one_keeps_its_logs_and_its_clients,
+                     *precondition(needs_root)) {
     constexpr int most = 24;
     Daemon server({.keys = "workers = 1\n",
                    .sections = listener("echo", "probe"),
-                   .parent = [] { limit_descriptors(most); },
+                   .parent =
+                       [] {
+                           limit_descriptors(most);
+                           become(user_of_our_own);
+                       },
                    .probe = true});
+    server.give_to(user_of_our_own, user_of_our_own);
     server.start();
     std::vector<std::unique_ptr<Client>> clients;
     for (int i = 0; i < most; ++i) clients.push_back(std::make_unique<Client>(server.address()));

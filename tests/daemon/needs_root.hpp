@@ -17,10 +17,18 @@ inline boost::test_tools::assertion_result needs_root(boost::unit_test::test_uni
 inline constexpr uid_t nobody = 65534;
 
 /// In a child: gives up all that root may.
-inline void become_nobody() {
-    if (::setgroups(0, nullptr) < 0 || ::setresgid(nobody, nobody, nobody) < 0 ||
-        ::setresuid(nobody, nobody, nobody) < 0)
+inline void become(uid_t user) {
+    if (::setgroups(0, nullptr) < 0 || ::setresgid(user, user, user) < 0 ||
+        ::setresuid(user, user, user) < 0)
         ::_exit(96);
 }
+
+inline void become_nobody() {
+    become(nobody);
+}
+
+/// A user that no other test process has, for what the kernel counts by user over the whole
+/// machine, such as descriptors on their way. unix(7), ETOOMANYREFS
+inline const uid_t user_of_our_own = 100'000 + static_cast<uid_t>(::getpid());
 
 }  // namespace preforkd::testing

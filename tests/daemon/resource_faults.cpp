@@ -216,18 +216,21 @@ BOOST_AUTO_TEST_CASE(a_log_folder_that_is_gone_is_told_and_its_log_made_once_it_
     server.stop();
 }
 
+void with_few_descriptors() {
+    const rlimit few{24, 24};
+    if (::setrlimit(RLIMIT_NOFILE, &few) < 0) ::_exit(94);
+    become(user_of_our_own);
+}
+
 // Without descriptors the sanitizers' own checks fail, so these run without.
 
 BOOST_AUTO_TEST_CASE(without_a_descriptor_left_clients_wait_and_are_served_when_one_is_free,
-                     *precondition(needs_sandbox)) {
+                     *precondition(needs_sandbox) * precondition(needs_root)) {
     Daemon server({.keys = "workers = 1\n",
                    .sections = listener("echo", "probe"),
-                   .parent =
-                       [] {
-                           const rlimit few{24, 24};
-                           if (::setrlimit(RLIMIT_NOFILE, &few) < 0) ::_exit(94);
-                       },
+                   .parent = with_few_descriptors,
                    .probe = true});
+    server.give_to(user_of_our_own, user_of_our_own);
     server.start();
     std::vector<std::unique_ptr<Client>> clients;
     for (int i = 0; i < 24; ++i) clients.push_back(std::make_unique<Client>(server.address()));
@@ -245,16 +248,14 @@ BOOST_AUTO_TEST_CASE(without_a_descriptor_left_clients_wait_and_are_served_when_
 }
 
 BOOST_AUTO_TEST_CASE(without_a_descriptor_left_http_ends_who_is_idle_for_who_waits,
-                     *precondition(needs_sandbox)) {
+                     *precondition(needs_sandbox) * precondition(needs_root)) {
     const TempFolder site;
     std::filesystem::permissions(site.path(), std::filesystem::perms(0755));
     std::ofstream(site / "file") << "file\n";
     Daemon server({.keys = "workers = 1\n",
                    .sections = listener("web", "http", "root = " + (site / "") + "\n"),
-                   .parent = [] {
-                       const rlimit few{24, 24};
-                       if (::setrlimit(RLIMIT_NOFILE, &few) < 0) ::_exit(94);
-                   }});
+                   .parent = with_few_descriptors});
+    server.give_to(user_of_our_own, user_of_our_own);
     server.start();
     std::vector<std::unique_ptr<Client>> clients;
     for (int i = 0; i < 24; ++i) {
