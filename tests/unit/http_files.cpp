@@ -146,6 +146,19 @@ BOOST_AUTO_TEST_CASE(listings_are_made_only_when_wanted) {
     BOOST_TEST(get("/a/") == "200 index");
 }
 
+BOOST_AUTO_TEST_CASE(an_index_that_is_refused_is_no_reason_to_list_its_folder) {
+    rules.listing = true;
+    std::ofstream(folder / "outside") << "outside";
+    fs::create_directories(root / "out");
+    fs::create_directories(root / "fifo");
+    fs::create_symlink("../../outside", root / "out" / "index.html");
+    BOOST_REQUIRE(::mkfifo((root / "fifo" / "index.html").c_str(), 0644) == 0);
+    BOOST_TEST(get("/out/") == "404");
+    BOOST_TEST(get("/fifo/") == "404");
+    write("folder/index.html/x", "");
+    BOOST_TEST(get("/folder/") == "listing folder");
+}
+
 BOOST_AUTO_TEST_CASE(nothing_above_the_root_is_reached) {
     std::ofstream(folder / "secret") << "secret";
     fs::create_symlink(folder / "secret", root / "absolute");
@@ -347,8 +360,12 @@ BOOST_AUTO_TEST_CASE(siblings_come_and_go) {
 BOOST_AUTO_TEST_CASE(a_sibling_made_from_an_older_original_is_not_served) {
     write("a.html", "plain");
     write("a.html.gz", "gzipped");
-    fs::last_write_time(root / "a.html.gz", fs::last_write_time(root / "a.html") - 1h);
+    const auto of_original = fs::last_write_time(root / "a.html");
+    fs::last_write_time(root / "a.html.gz", of_original - 1ms);
     BOOST_TEST((look_up("/a.html").variants->gzip == nullptr));
+    pass(1s);
+    fs::last_write_time(root / "a.html.gz", of_original);  // as gzip(1) leaves it
+    BOOST_TEST((look_up("/a.html").variants->gzip != nullptr));
 }
 
 BOOST_AUTO_TEST_CASE(siblings_are_ignored_when_not_wanted) {
@@ -380,21 +397,80 @@ BOOST_AUTO_TEST_CASE(memory_and_descriptors_are_bounded) {
     }
 }
 
+/// No further descriptor can be opened while it lives.
+class FullTable {
+  public:
+    FullTable() {
+        BOOST_REQUIRE(::getrlimit(RLIMIT_NOFILE, &before_) == 0);
+        const UniqueFd next(::dup(0));
+        const rlimit full{static_cast<rlim_t>(next.get()), before_.rlim_max};
+        BOOST_REQUIRE(::setrlimit(RLIMIT_NOFILE, &full) == 0);
+    }
+    FullTable(const FullTable&) = delete;
+    FullTable& operator=(const FullTable&) = delete;
+    ~FullTable() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+  private:
+    rlimit before_{};
+};
+
 BOOST_AUTO_TEST_CASE(kept_descriptors_make_room_when_there_are_no_more) {
     write("a", std::string(100000, 'a'));
     write("b", "b");
     BOOST_TEST((look_up("/a").kind == Found::Kind::file));
-    rlimit before{};
-    BOOST_REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
-    const int next = ::dup(0);
-    ::close(next);
-    rlimit full = before;
-    full.rlim_cur = static_cast<rlim_t>(next);
-    BOOST_REQUIRE(::setrlimit(RLIMIT_NOFILE, &full) == 0);
-    const Found found = look_up("/b");
-    BOOST_REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
-    BOOST_TEST((found.kind == Found::Kind::file));
+    {
+        const FullTable full;
+        BOOST_TEST((look_up("/b").kind == Found::Kind::file));
+    }
     BOOST_TEST(files().descriptor_count() == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(files_and_their_siblings_are_found_when_connections_have_all_descriptors) {
+    write("a", "a");
+    write("b", "plain");
+    write("b.gz", "gzipped");
+    write("b.br", "brotli");
+    (void)files();
+    for (int round = 0; round < 2; ++round) {
+        {
+            const FullTable full;
+            BOOST_TEST(get("/a") == "200 a");
+            const Found found = look_up("/b");
+            BOOST_REQUIRE((found.kind == Found::Kind::file));
+            BOOST_TEST((found.variants->gzip && found.variants->brotli));
+        }
+        pass(1s);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(without_any_descriptor_a_file_is_unavailable_and_later_there) {
+    rules.precompressed = false;
+    write("large", std::string(100000, 'l'));
+    write("more", std::string(100000, 'm'));
+    (void)files();
+    {
+        const FullTable full;
+        const auto sending = look_up("/large").variants->plain;  // has what was kept back
+        const Found found = look_up("/more");
+        BOOST_TEST((found.status == Status::unavailable));
+        BOOST_TEST(found.error.value() == EMFILE);
+    }
+    BOOST_TEST((look_up("/more").kind == Found::Kind::file));
+}
+
+BOOST_AUTO_TEST_CASE(what_nobody_asks_for_is_let_go) {
+    write("large", std::string(100000, 'l'));
+    write("small", "s");
+    write("other", "o");
+    BOOST_TEST((look_up("/large").kind == Found::Kind::file));
+    BOOST_TEST(get("/small") == "200 s");
+    pass(59s);
+    BOOST_TEST(get("/small") == "200 s");
+    BOOST_TEST(files().descriptor_count() == 1U);
+    pass(2s);
+    BOOST_TEST(get("/other") == "200 o");
+    BOOST_TEST(files().descriptor_count() == 0U);
+    BOOST_TEST(files().entry_count() == 2U);
 }
 
 BOOST_AUTO_TEST_CASE(a_folder_is_listed_as_a_client_could_get_it) {
@@ -456,23 +532,32 @@ BOOST_AUTO_TEST_CASE(a_file_changed_twice_within_a_tick_has_another_tag) {
     BOOST_TEST(tag_of("one") == first);
 }
 
-BOOST_AUTO_TEST_CASE(entity_tags_differ_with_each_part_of_the_identity) {
+BOOST_AUTO_TEST_CASE(a_small_files_tag_tells_content_and_coding_and_nothing_of_its_machine) {
+    const FileIdentity here{1, 2, 3, 4, 5}, there{6, 7, 3, 8, 9};
+    std::vector<std::string> tags{
+        make_etag(here, Coding::identity, "abc"), make_etag(here, Coding::identity, "abd"),
+        make_etag(here, Coding::gzip, "abc"), make_etag(here, Coding::brotli, "abc"),
+        make_etag({1, 2, 4, 4, 5}, Coding::identity, "abcd")};
+    BOOST_TEST(make_etag(there, Coding::identity, "abc") == tags.front());
+    std::sort(tags.begin(), tags.end());
+    BOOST_TEST((std::adjacent_find(tags.begin(), tags.end()) == tags.end()));
+    BOOST_TEST(tags.front().front() == '"');
+    BOOST_TEST(tags.front().back() == '"');
+}
+
+BOOST_AUTO_TEST_CASE(a_large_files_tag_differs_with_each_part_of_its_identity) {
     const FileIdentity base{1, 2, 3, 4, 5};
-    const auto plain = Coding::identity;
-    std::vector<std::string> tags{make_etag(base, plain, "abc"), make_etag(base, plain, "abd"),
-                                  make_etag(base, Coding::gzip, "abc"),
-                                  make_etag(base, Coding::brotli, "abc")};
+    std::vector<std::string> tags{make_etag(base, Coding::identity, ""),
+                                  make_etag(base, Coding::gzip, "")};
     for (const FileIdentity& other : {FileIdentity{9, 2, 3, 4, 5},
                                       {1, 9, 3, 4, 5},
                                       {1, 2, 9, 4, 5},
                                       {1, 2, 3, 9, 5},
                                       {1, 2, 3, 4, 9},
                                       {1, 2, 3, 5, 4}})
-        tags.push_back(make_etag(other, plain, "abc"));
+        tags.push_back(make_etag(other, Coding::identity, ""));
     std::sort(tags.begin(), tags.end());
     BOOST_TEST((std::adjacent_find(tags.begin(), tags.end()) == tags.end()));
-    BOOST_TEST(tags.front().front() == '"');
-    BOOST_TEST(tags.front().back() == '"');
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -12,9 +12,8 @@
 namespace preforkd::worker::http {
 namespace {
 
-/// A sibling older than its original by more than this was made from another one. What is less
-/// comes from copying a tree in any order.
-constexpr std::int64_t oldest_sibling = 2'000'000'000;
+/// nginx's open_file_cache forgets after as long by default.
+constexpr seconds longest_unused{60};
 
 /// The key of a clean path: what a client sends that escapes nothing but percent signs, so that
 /// such a request is looked up as it is.
@@ -41,12 +40,6 @@ Found found_file(const Variants& variants) {
     return found;
 }
 
-Found refused(Status status) {
-    Found found;
-    found.status = status;
-    return found;
-}
-
 /// What can't be opened is missing, unless it is there and can't be read, or we can't open more.
 Status status_of(const error_code& error) noexcept {
     switch (error.value()) {
@@ -65,14 +58,36 @@ Status status_of(const error_code& error) noexcept {
     }
 }
 
+Found refused(Status status) {
+    Found found;
+    found.status = status;
+    return found;
+}
+
+Found refused(const error_code& error) {
+    Found found = refused(status_of(error));
+    found.error = error;
+    return found;
+}
+
+/// Whether there is no such file, rather than one that can't be had.
+bool is_absent(const error_code& error) noexcept {
+    return error.value() == ENOENT || error.value() == ENOTDIR || error.value() == EISDIR;
+}
+
+bool is_out_of_descriptors(const Result<UniqueFd>& opened) noexcept {
+    if (opened) return false;
+    return opened.error().value() == EMFILE || opened.error().value() == ENFILE;
+}
+
 bool same_state(const OpenedFile& opened, const std::shared_ptr<const StaticFile>& kept) noexcept {
     if (!opened.descriptor.is_open() || !kept) return !opened.descriptor.is_open() && !kept;
     return opened.identity == kept->identity() && !kept->may_hide_a_change();
 }
 
-UniqueFd take_if_newer(OpenedFile& sibling, const OpenedFile& original) noexcept {
-    if (sibling.identity.modified < original.identity.modified - oldest_sibling)
-        sibling.descriptor.reset();
+/// One that is older was made from another original.
+UniqueFd take_unless_older(OpenedFile& sibling, const OpenedFile& original) noexcept {
+    if (sibling.identity.modified < original.identity.modified) sibling.descriptor.reset();
     return std::move(sibling.descriptor);
 }
 
@@ -100,7 +115,12 @@ const std::shared_ptr<const StaticFile>& Variants::choose(const RequestHead& hea
 }
 
 Files::Files(UniqueFd root, FileRules rules, const MimeTypes& types)
-    : root_(std::move(root)), rules_(std::move(rules)), types_(types) {}
+    : root_(std::move(root)),
+      rules_(std::move(rules)),
+      types_(types),
+      reserve_(rules_.precompressed ? 3 : 1) {
+    fill_reserve();
+}
 
 Found Files::look_up(std::string_view uri_path, const Moment& now) {
     std::array<char, path_capacity> buffer;
@@ -111,6 +131,8 @@ Found Files::look_up(std::string_view uri_path, const Moment& now) {
     // A file that is cut while it is read is opened again: its writer may be done soon.
     Found found = open_and_keep(key, clean, now);
     if (found.status == Status::unavailable) found = open_and_keep(key, clean, now);
+    fill_reserve();
+    drop_unused(now.monotonic);
     return found;
 }
 
@@ -126,7 +148,7 @@ Found Files::open_and_keep(const std::string& key, const CleanPath& clean, const
         return found_file(*known);
     forget(key);
     Result<Variants> variants = make_variants(std::move(opened), now.wall);
-    if (!variants) return refused(status_of(variants.error()));
+    if (!variants) return refused(variants.error());
     return keep(key, std::move(*variants), now.monotonic);
 }
 
@@ -152,7 +174,7 @@ Found Files::open_path(const CleanPath& clean, Opened& opened) {
         opened.plain = std::move(*file);
         return found_file();
     }
-    if (file.error().value() != EISDIR) return refused(status_of(file.error()));
+    if (file.error().value() != EISDIR) return refused(file.error());
     Found found;
     found.kind = Found::Kind::redirect;
     found.path = clean.path;
@@ -166,13 +188,13 @@ Found Files::open_folder(const CleanPath& clean, Opened& opened) {
         if (!opened.path.empty()) opened.path += '/';
         opened.path += name;
         Result<OpenedFile> file = open_file(opened.path);
-        if (!file && status_of(file.error()) == Status::not_found) continue;
-        if (!file) return refused(status_of(file.error()));
+        if (!file && is_absent(file.error())) continue;
+        if (!file) return refused(file.error());
         opened.plain = std::move(*file);
         return found_file();
     }
     Result<UniqueFd> descriptor = open_with_room(folder, O_RDONLY | O_DIRECTORY);
-    if (!descriptor) return refused(status_of(descriptor.error()));
+    if (!descriptor) return refused(descriptor.error());
     if (!rules_.listing) return refused(Status::not_found);
     Found found;
     found.kind = Found::Kind::listing;
@@ -195,15 +217,36 @@ Result<OpenedFile> Files::open_file(const std::string& path) {
 
 /// Opens beneath the root; when no descriptor is left, those kept for later go first.
 Result<UniqueFd> Files::open_with_room(const std::string& path, int flags) {
+    Result<UniqueFd> descriptor = open_once(path, flags);
+    if (is_out_of_descriptors(descriptor) && descriptors_ > 0) {
+        close_descriptors();
+        descriptor = open_once(path, flags);
+    }
+    for (UniqueFd& kept_back : reserve_) {
+        if (!is_out_of_descriptors(descriptor)) break;
+        kept_back.reset();
+        descriptor = open_once(path, flags);
+    }
+    return descriptor;
+}
+
+Result<UniqueFd> Files::open_once(const std::string& path, int flags) {
     const std::uint64_t resolve = rules_.follow_symlinks ? 0 : RESOLVE_NO_SYMLINKS;
     Result<UniqueFd> descriptor = open_beneath(root_, path.c_str(), flags, resolve);
-    if (descriptor) return descriptor;
-    const int error = descriptor.error().value();
-    if (error == EMFILE || error == ENFILE) close_descriptors();
     // EAGAIN: something was renamed meanwhile, so the kernel can't be sure. Source: openat2(2).
-    else if (error != EAGAIN && error != EINTR)
-        return descriptor;
-    return open_beneath(root_, path.c_str(), flags, resolve);
+    if (!descriptor &&
+        (descriptor.error().value() == EAGAIN || descriptor.error().value() == EINTR))
+        descriptor = open_beneath(root_, path.c_str(), flags, resolve);
+    return descriptor;
+}
+
+void Files::fill_reserve() noexcept {
+    for (UniqueFd& kept_back : reserve_) {
+        if (kept_back.is_open()) continue;
+        auto opened = open_beneath(root_, ".", O_PATH | O_DIRECTORY);
+        if (!opened) return;
+        kept_back = std::move(*opened);
+    }
 }
 
 void Files::open_siblings(Opened& opened) {
@@ -212,7 +255,7 @@ void Files::open_siblings(Opened& opened) {
         Result<OpenedFile> file = open_file(opened.path + suffix);
         if (!file) continue;
         *sibling = std::move(*file);
-        sibling->descriptor = take_if_newer(*sibling, opened.plain);
+        sibling->descriptor = take_unless_older(*sibling, opened.plain);
     }
 }
 
@@ -243,6 +286,12 @@ Found Files::keep(const std::string& key, Variants variants, TimePoint now) {
                                    descriptors_ > most_descriptors))
         drop(std::prev(entries_.end()));
     return found_file(entry->variants);
+}
+
+/// What nobody asks for any more could hold a deleted file's space.
+void Files::drop_unused(TimePoint now) noexcept {
+    while (!entries_.empty() && now - entries_.back().checked > longest_unused)
+        drop(std::prev(entries_.end()));
 }
 
 void Files::forget(const std::string& key) noexcept {

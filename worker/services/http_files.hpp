@@ -51,10 +51,11 @@ struct Found {
         file,      ///< `variants`, valid until the next call
         redirect,  ///< a folder asked for without its slash; `path`
         listing,   ///< a folder without index, and listings are on; `path`, `folder`
-        refused,   ///< `status`
+        refused,   ///< `status`, and `error` if a system call is why
     };
     Kind kind = Kind::refused;
     Status status = Status::not_found;
+    error_code error{};
     const Variants* variants = nullptr;
     std::string path;  ///< clean, relative to the root
     UniqueFd folder;
@@ -63,7 +64,8 @@ struct Found {
 /// The files below one root, with those in use kept ready. What was looked up less than a second
 /// ago is answered without a system call; then the path is opened anew and compared, so that
 /// nothing changed, replaced or deleted is served for longer. Bounded in entries, bytes and
-/// descriptors; the least recently used go first.
+/// descriptors; the least recently used go first, and what nobody asks for goes within minutes. A
+/// few descriptors are kept back, so that files are found when connections have all others.
 class Files {
   public:
     static constexpr std::size_t most_entries = 8192;
@@ -118,9 +120,12 @@ class Files {
     [[nodiscard]] Found open_folder(const CleanPath& clean, Opened& opened);
     [[nodiscard]] Result<OpenedFile> open_file(const std::string& path);
     [[nodiscard]] Result<UniqueFd> open_with_room(const std::string& path, int flags);
+    [[nodiscard]] Result<UniqueFd> open_once(const std::string& path, int flags);
+    void fill_reserve() noexcept;
     void open_siblings(Opened& opened);
     [[nodiscard]] Result<Variants> make_variants(Opened opened, UnixTime now) const;
     [[nodiscard]] Found keep(const std::string& key, Variants variants, TimePoint now);
+    void drop_unused(TimePoint now) noexcept;
     void forget(const std::string& key) noexcept;
     void drop(Entries::iterator entry) noexcept;
     void count(const Variants& variants, std::ptrdiff_t sign) noexcept;
@@ -132,6 +137,7 @@ class Files {
     std::unordered_map<std::string_view, Entries::iterator> index_;
     std::size_t bytes_ = 0;
     std::size_t descriptors_ = 0;
+    std::vector<UniqueFd> reserve_;  // a file and its siblings
 };
 
 }  // namespace preforkd::worker::http

@@ -63,11 +63,18 @@ FileIdentity identity_of(const struct stat& status) noexcept {
 
 std::string make_etag(const FileIdentity& identity, Coding coding, std::string_view content) {
     std::uint64_t tag = 0;
-    for (const std::uint64_t part :
-         {identity.device, identity.inode, static_cast<std::uint64_t>(identity.modified),
-          static_cast<std::uint64_t>(identity.changed), static_cast<std::uint64_t>(coding),
-          static_cast<std::uint64_t>(std::hash<std::string_view>()(content))})
-        tag = mix(tag + 0x9e3779b97f4a7c15 + part);
+    const auto add = [&tag](auto part) {
+        tag = mix(tag + 0x9e3779b97f4a7c15 + static_cast<std::uint64_t>(part));
+    };
+    add(coding);
+    if (content.size() == identity.size) {
+        add(std::hash<std::string_view>()(content));
+    } else {
+        add(identity.device);
+        add(identity.inode);
+        add(identity.modified);
+        add(identity.changed);
+    }
     return fmt::format("\"{:x}-{:016x}\"", identity.size, tag);
 }
 

@@ -29,9 +29,9 @@ struct FileIdentity {
 
 [[nodiscard]] FileIdentity identity_of(const struct stat& status) noexcept;
 
-/// A strong entity tag, with its quotes: another for every other identity, coding and content. A
-/// small file's content is known, and tells what was changed twice within the kernel's tick and so
-/// has the same times; of a large one `content` is empty.
+/// A strong entity tag, with its quotes. A small file's content is known: its tag is another for
+/// every other content and coding, and the same on every machine that has this file. Of a large one
+/// `content` is empty, and its identity stands for it.
 [[nodiscard]] std::string make_etag(const FileIdentity& identity, Coding coding,
                                     std::string_view content);
 
