@@ -178,6 +178,8 @@ BOOST_AUTO_TEST_CASE(what_may_not_be_read_is_403_with_its_page) {
         BOOST_TEST(summary_of(fetch(address, path)) == "403 not for you", path);
     BOOST_TEST(summary_of(fetch(address, "/unlisted/file")) == "200 known by name");
     BOOST_TEST(status_of(fetch(address, "/open")) == "301");
+    server.wait_for_line({" warning ", "can't serve '/open/index.html'", "Permission denied",
+                          "let the workers' user read it"});
     // What can't be read is not there in place of what can.
     BOOST_TEST(summary_of(fetch(address, "/hello.txt", "Accept-Encoding: gzip\r\n")) ==
                "200 hello");

@@ -441,4 +441,35 @@ BOOST_AUTO_TEST_CASE(each_request_is_logged_in_one_line) {
     BOOST_TEST(std::regex_match(lines, pattern), lines);
 }
 
+BOOST_AUTO_TEST_CASE(a_head_that_never_ended_is_logged_with_its_request_line) {
+    Peer peer = connect();
+    BOOST_TEST(exchange(peer, "HEAD /slow HTTP/1.1\r\nUser-Agent: u\r\n") == "");
+    tick(12);
+    const std::string answer = peer.receive();
+    BOOST_TEST(status_of(answer) == "408");
+    BOOST_TEST(answer.ends_with("\r\n\r\n"), answer);
+    const std::string lines = access_lines();
+    BOOST_TEST(lines.find("\"HEAD /slow HTTP/1.1\" 408 0 ") != std::string::npos, lines);
+}
+
+BOOST_AUTO_TEST_CASE(why_a_request_is_refused_is_told_to_who_debugs) {
+    exchange("GET / HTTP/1.1\r\nHost: a\r\nName : x\r\n\r\n");
+    exchange("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n");
+    const std::string told = server.log.text();
+    BOOST_TEST(told.find(" space before a field's colon") != std::string::npos, told);
+    BOOST_TEST(told.find(" malformed chunk size") != std::string::npos, told);
+}
+
+BOOST_AUTO_TEST_CASE(a_file_that_is_there_and_cannot_be_served_is_told_once_a_second) {
+    std::filesystem::create_symlink("../outside", root / "out");
+    for (int request = 0; request < 3; ++request)
+        BOOST_TEST(status_of(exchange(get("/out"))) == "404");
+    BOOST_TEST(status_of(exchange(get("/missing"))) == "404");
+    const std::string told = server.log.text();
+    BOOST_TEST(
+        count_of(told, "can't serve '/out': Invalid cross-device link; a link leads out") == 1U,
+        told);
+    BOOST_TEST(told.find("missing") == std::string::npos, told);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

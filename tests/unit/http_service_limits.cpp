@@ -147,6 +147,23 @@ BOOST_AUTO_TEST_CASE(an_idle_connection_is_closed_after_its_time) {
     BOOST_TEST(peer.ended());
 }
 
+BOOST_AUTO_TEST_CASE(a_short_idle_timeout_cuts_no_request_that_has_begun) {
+    options.idle_timeout = seconds(2);
+    Peer peer = connect();
+    BOOST_TEST(exchange(peer, "GET /a.txt HT") == "");
+    tick(6);
+    BOOST_TEST(summary_of(exchange(peer, "TP/1.1\r\nHost: a\r\n\r\n")) == "200 hello");
+    BOOST_TEST(exchange(peer, post("Content-Length: 2\r\n", "a")) == "");
+    tick(6);
+    BOOST_TEST(status_of(exchange(peer, "a")) == "405");
+    BOOST_TEST(exchange(peer, "GET /a.txt HT") == "");
+    tick(6);
+    BOOST_TEST(summary_of(exchange(peer, "TP/1.1\r\nHost: a\r\n\r\n")) == "200 hello");
+    tick(5);
+    BOOST_TEST(peer.receive() == "");
+    BOOST_TEST(peer.ended());
+}
+
 BOOST_AUTO_TEST_CASE(a_body_has_a_deadline_that_grows_with_what_has_come) {
     options.body_timeout = seconds(2);
     Peer peer = connect();

@@ -106,13 +106,25 @@ task<void> Http::attend(Visit visit) {
 bool Http::admit(Visit& visit) {
     if (connections_ > max_connections_ && !make_room()) {
         responder_->renew(coarse_now());
-        refuse(visit, RequestHead{}, Status::unavailable);
+        refuse(visit, RequestHead{}, {Status::unavailable, "max_connections is reached"});
         return false;
     }
-    visit.client.read_timeout(idle_timeout_);
     visit.client.send_timeout(send_timeout_);
-    visit.client.deadline(header_timeout_);
+    limit_head(visit);
     return true;
+}
+
+/// From its first byte on a request has its own time; to be idle is another thing.
+void Http::limit_head(Visit& visit) {
+    visit.has_deadline = true;
+    visit.client.deadline(header_timeout_);
+    visit.client.read_timeout(seconds(0));
+}
+
+void Http::limit_idleness(Visit& visit) {
+    visit.has_deadline = false;
+    visit.client.no_deadline();
+    visit.client.read_timeout(idle_timeout_);
 }
 
 /// Closes the connection that has been idle longest; false when none is.
@@ -151,8 +163,7 @@ Http::Step Http::answer(Visit& visit) {
         RequestHead head;
         const HeadResult result = parse_head(bytes, limits_, head);
         if (result.kind == HeadResult::Kind::incomplete) return await_rest_of_head(visit);
-        if (result.kind == HeadResult::Kind::refused)
-            return refuse(visit, head, result.refusal.status);
+        if (result.kind == HeadResult::Kind::refused) return refuse(visit, head, result.refusal);
         const Step step = answer_request(visit, head, bytes.substr(0, result.length));
         if (step != Step::read) return step;
     }
@@ -168,8 +179,7 @@ bool Http::is_worth_parsing(const Visit& visit) const noexcept {
 
 Http::Step Http::await_rest_of_head(Visit& visit) {
     visit.parsed = static_cast<std::uint32_t>(visit.client.received().size());
-    if (!visit.has_deadline) visit.client.deadline(header_timeout_);
-    visit.has_deadline = true;
+    if (!visit.has_deadline) limit_head(visit);
     return Step::read;
 }
 
@@ -177,8 +187,7 @@ Http::Step Http::answer_request(Visit& visit, const RequestHead& head, std::stri
     Connection& client = visit.client;
     client.consume(bytes.size());
     visit.parsed = 0;
-    if (visit.has_deadline) client.no_deadline();
-    visit.has_deadline = false;
+    if (visit.has_deadline) limit_idleness(visit);
     if (head.body != BodyKind::none) return begin_body(visit, head, bytes);
     return respond(visit, head);
 }
@@ -195,8 +204,9 @@ Http::Step Http::respond(Visit& visit, const RequestHead& head) {
 }
 
 /// Answers what can't be answered well, or where it is unknown where the next request begins.
-Http::Step Http::refuse(Visit& visit, const RequestHead& head, Status status) {
-    responder_->respond_with(visit.client, head, status, false);
+Http::Step Http::refuse(Visit& visit, const RequestHead& head, Refusal refusal) {
+    visit.client.log(LogLevel::debug, refusal.why);
+    responder_->respond_with(visit.client, head, refusal.status, false);
     visit.client.linger();
     return Step::close;
 }
@@ -207,7 +217,8 @@ Http::Step Http::begin_body(Visit& visit, const RequestHead& head, std::string_v
     if (head.expects_continue && !is_welcome)
         return refuse(
             visit, head,
-            head.method == Method::known ? Status::method_not_allowed : Status::not_implemented);
+            {head.method == Method::known ? Status::method_not_allowed : Status::not_implemented,
+             "expects to continue with a method that is refused"});
     visit.head_with_body = std::make_unique<std::string>(bytes);
     if (head.expects_continue && visit.client.received().empty())
         visit.client.put("HTTP/1.1 100 Continue\r\n\r\n");
@@ -220,22 +231,24 @@ task<bool> Http::read_body(Visit& visit) {
     Connection& client = visit.client;
     BodyReader reader = reader_for(*text);
     const TimePoint begin = coarse_now().monotonic;
+    client.read_timeout(seconds(0));
     for (;;) {
         const BodyResult result = reader.consume(client.received());
         client.consume(result.consumed);
         if (result.kind == BodyResult::Kind::complete) break;
         if (result.kind == BodyResult::Kind::refused) {
-            refuse_parsed(visit, *text, result.refusal.status);
+            refuse_parsed(visit, *text, result.refusal);
             co_return false;
         }
         const seconds earned(reader.content_taken() / lowest_body_rate);
         const auto spent = coarse_now().monotonic - begin;
         client.deadline(std::chrono::floor<seconds>(body_timeout_ + earned - spent));
         if (co_await client.fill(OnDrain::wait)) continue;
-        if (client.why() == End::deadline) refuse_parsed(visit, *text, Status::request_timeout);
+        if (client.why() == End::deadline)
+            refuse_parsed(visit, *text, {Status::request_timeout, "body slower than body_timeout"});
         co_return false;
     }
-    client.no_deadline();
+    limit_idleness(visit);
     const Step step = respond_parsed(visit, *text);
     if (step == Step::deliver && !co_await deliver(visit)) co_return false;
     co_return !visit.closes;
@@ -256,11 +269,11 @@ Http::Step Http::respond_parsed(Visit& visit, std::string_view text) {
     return respond(visit, head);
 }
 
-void Http::refuse_parsed(Visit& visit, std::string_view text, Status status) {
+void Http::refuse_parsed(Visit& visit, std::string_view text, Refusal refusal) {
     RequestHead head;
     static_cast<void>(parse_head(text, limits_, head));
     responder_->renew(coarse_now());
-    refuse(visit, head, status);
+    refuse(visit, head, refusal);
 }
 
 /// Sends what was too much to be gathered; false when it didn't reach the client.
@@ -290,7 +303,9 @@ task<bool> Http::deliver(Visit& visit) {
 void Http::end_of_input(Visit& visit) {
     if (visit.client.why() != End::deadline || visit.client.received().empty()) return;
     responder_->renew(coarse_now());
-    refuse(visit, RequestHead{}, Status::request_timeout);
+    RequestHead head;  // for its request line, which the log then shows
+    static_cast<void>(parse_head(visit.client.received(), limits_, head));
+    refuse(visit, head, {Status::request_timeout, "head slower than header_timeout"});
 }
 
 }  // namespace preforkd::worker

@@ -34,6 +34,8 @@ class Http final : public Service {
 
     static task<void> attend(Visit visit);
     [[nodiscard]] bool admit(Visit& visit);
+    void limit_head(Visit& visit);
+    void limit_idleness(Visit& visit);
     [[nodiscard]] task<bool> pursue(Visit& visit, Step step);
     [[nodiscard]] Step answer(Visit& visit);
     [[nodiscard]] bool is_worth_parsing(const Visit& visit) const noexcept;
@@ -41,13 +43,13 @@ class Http final : public Service {
     [[nodiscard]] Step answer_request(Visit& visit, const http::RequestHead& head,
                                       std::string_view bytes);
     [[nodiscard]] Step respond(Visit& visit, const http::RequestHead& head);
-    Step refuse(Visit& visit, const http::RequestHead& head, http::Status status);
+    Step refuse(Visit& visit, const http::RequestHead& head, http::Refusal refusal);
     [[nodiscard]] Step begin_body(Visit& visit, const http::RequestHead& head,
                                   std::string_view bytes);
     [[nodiscard]] task<bool> read_body(Visit& visit);
     [[nodiscard]] http::BodyReader reader_for(std::string_view text) const;
     [[nodiscard]] Step respond_parsed(Visit& visit, std::string_view text);
-    void refuse_parsed(Visit& visit, std::string_view text, http::Status status);
+    void refuse_parsed(Visit& visit, std::string_view text, http::Refusal refusal);
     [[nodiscard]] task<bool> deliver(Visit& visit);
     void end_of_input(Visit& visit);
 

@@ -13,9 +13,9 @@ bool any_line_matches(const RequestHead& head, Field field, std::string_view eta
     return matches;
 }
 
-/// Whether the field holds a valid date, and `modified` is known and not after it.
 enum class Since : std::uint8_t { invalid, unmodified, modified };
 
+/// Invalid unless the field holds a valid date and `modified` is known.
 Since compare_date(const RequestHead& head, Field field, std::optional<UnixTime> modified,
                    UnixTime now) noexcept {
     if (!modified || !head.has(field)) return Since::invalid;

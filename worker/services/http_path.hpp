@@ -23,8 +23,7 @@ inline constexpr std::size_t path_capacity = 4096;
 /// signs are decoded exactly once. Refused are names that no client means or that are read two
 /// ways: broken escapes, encoded slashes, NUL and controls, UTF-8 that isn't well-formed (so
 /// overlong forms), "." and "..". Names with a dot in front are 404 unless `serve_dotfiles`, but
-/// for
-/// "/.well-known/" (RFC 8615). Repeated slashes count as one.
+/// for "/.well-known/" (RFC 8615). Repeated slashes count as one.
 [[nodiscard]] CleanPath clean_path(std::string_view path, bool serve_dotfiles,
                                    std::span<char, path_capacity> buffer) noexcept;
 

@@ -24,6 +24,29 @@ constexpr unsigned most_lookups = 16;
 // What Connection::prepare() gives at most.
 constexpr std::size_t largest_prepared = 16384;
 
+// A client can ask for such files as often as it likes.
+constexpr seconds time_between_complaints{1};
+
+/// What to do; null where a file is simply absent.
+const char* advice_on(const error_code& error) noexcept {
+    switch (error.value()) {
+        case EACCES:
+        case EPERM:
+            return "; let the workers' user read it, and enter its folders";
+        case EXDEV:
+        case ELOOP:
+            return "; a link leads out of the root, or symlinks = deny";
+        case EMFILE:
+        case ENFILE:
+            return "; raise LimitNOFILE or lower max_connections";
+        case ENOMEM:
+        case EIO:
+            return "";
+        default:
+            return nullptr;
+    }
+}
+
 [[noreturn]] void fail(std::string_view key, const std::filesystem::path& path,
                        const error_code& error) {
     throw std::runtime_error(fmt::format("{} '{}': {}", key, path.string(), error.message()));
@@ -178,6 +201,7 @@ Responder::Rest Responder::answer_found(const Exchange& exchange, Found found) {
             send_redirect(exchange, found.path);
             break;
         case Found::Kind::refused:
+            if (found.error) tell_refusal(exchange.head.path, found);
             send_page(exchange, found.status, pages_.of(found.status));
             break;
     }
@@ -206,6 +230,15 @@ Responder::Rest Responder::answer_file(const Exchange& exchange, const Variants&
         }
     }
     return send_whole(exchange, file);
+}
+
+/// What is there and isn't served is mostly a slip of the administrator's.
+void Responder::tell_refusal(std::string_view path, const Found& found) {
+    const char* const advice = advice_on(found.error);
+    if (advice == nullptr || now_.monotonic < silent_until_) return;
+    silent_until_ = now_.monotonic + time_between_complaints;
+    context_.log(found.status == Status::internal_error ? LogLevel::error : LogLevel::warning,
+                 fmt::format("can't serve '{}': {}{}", path, found.error.message(), advice));
 }
 
 /// `fields` and `more` are those of a 304.

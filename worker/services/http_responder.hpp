@@ -90,6 +90,7 @@ class Responder {
 
     [[nodiscard]] Rest answer_path(const Exchange& exchange);
     [[nodiscard]] Rest answer_found(const Exchange& exchange, Found found);
+    void tell_refusal(std::string_view path, const Found& found);
     [[nodiscard]] Rest answer_file(const Exchange& exchange, const Variants& variants);
     [[nodiscard]] bool is_answered_by_conditions(const Exchange& exchange,
                                                  const Validators& current, std::string_view fields,
@@ -117,6 +118,7 @@ class Responder {
     HeadStarts starts_;
     Moment now_;
     unsigned lookups_ = 0;  ///< since renew()
+    TimePoint silent_until_{};
     AccessLines lines_;
     std::string boundary_;
 };
