@@ -73,6 +73,8 @@ void Master::handle(Event event) {
         events_.pop();
         const Actions actions = supervisor_.handle(next, Clock::now());
         update_listening();
+        // Whoever reads of it may rely on new clients being led there.
+        if (const auto* ready = std::get_if<event::WorkerReady>(&next)) tell_ready(ready->pid);
         for (const Action& action : actions)
             std::visit([this](const auto& wanted) { perform(wanted); }, action);
     }

@@ -96,6 +96,7 @@ class Master {
     void watch(const SpawnedWorker& process);
     void on_message(Pid pid);
     void on_message(WorkerProcess& worker, const Message& message);
+    void tell_ready(Pid pid);
     void on_misbehaviour(WorkerProcess& worker, std::string_view what = "an invalid message");
     void on_failed(WorkerProcess& worker, std::string_view why);
     void perform(const action::Drain& drain);

@@ -131,11 +131,11 @@ void Master::on_stale(Pid pid, const char* how) {
         return other.pid == pid && other.stale_since;
     });
     if (is_known) return;  // stopped, and then its switch has gone off too
+    set_healthy(pid, false);
     log_.warning("worker hangs; new connections go elsewhere",
                  {{"slot", pools_.text(worker->slot)}, {"worker", pid.value}, {"how", how}});
     if (!stale_check_due_) stale_check_due_ = Clock::now() + stale_check_interval;
     handle(event::WorkerStale{pid});
-    set_healthy(pid, false);
 }
 
 void Master::on_stopped_or_continued() {
@@ -161,11 +161,11 @@ void Master::look_at_stale_workers() {
     }
     for (const Pid pid : recovered) {
         const WorkerProcess* const process = workers_.find(pid);
+        set_healthy(pid, true);
         log_.notice("worker has recovered",
                     {{"slot", pools_.text(process->slot)}, {"worker", pid.value}});
         loop_.watch_again(process->hang_timer);
         handle(event::WorkerRecovered{pid});
-        set_healthy(pid, true);
     }
 }
 

@@ -143,10 +143,6 @@ void Master::on_message(WorkerProcess& worker, const Message& message) {
         case MessageKind::ready:
             if (worker.ready) return on_misbehaviour(worker);
             worker.ready = true;
-            log_.info("worker ready", {{"slot", pools_.text(worker.slot)},
-                                       {"worker", pid.value},
-                                       {"generation", worker.generation.value},
-                                       {"after", uptime_of(worker)}});
             on_counting(worker);
             return handle(event::WorkerReady{pid});
         case MessageKind::recycle:
@@ -168,6 +164,14 @@ void Master::on_message(WorkerProcess& worker, const Message& message) {
     }
 }
 
+void Master::tell_ready(Pid pid) {
+    const WorkerProcess* const worker = workers_.find(pid);
+    log_.info("worker ready", {{"slot", pools_.text(worker->slot)},
+                               {"worker", pid.value},
+                               {"generation", worker->generation.value},
+                               {"after", uptime_of(*worker)}});
+}
+
 /// By its own account. It is about to exit; one that isn't is nothing that should live on.
 void Master::on_failed(WorkerProcess& worker, std::string_view why) {
     const Pid pid = worker.process.pid;
@@ -184,10 +188,11 @@ void Master::on_failed(WorkerProcess& worker, std::string_view why) {
 void Master::perform(const action::Drain& drain) {
     WorkerProcess* const worker = workers_.find(drain.pid);
     if (worker == nullptr) return;
+    const error_code error = listening_.drain(*worker);
     log_.info("worker drains", {{"slot", pools_.text(worker->slot)},
                                 {"worker", drain.pid.value},
                                 {"generation", worker->generation.value}});
-    if (const error_code error = listening_.drain(*worker)) on_unreachable(*worker, error);
+    if (error) on_unreachable(*worker, error);
 }
 
 void Master::perform(const action::Kill& kill) {

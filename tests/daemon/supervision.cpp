@@ -222,8 +222,8 @@ BOOST_AUTO_TEST_CASE(signals_without_a_meaning_do_nothing) {
     Daemon server;
     server.start();
     const auto workers = server.workers();
-    for (const int signal : {SIGPIPE, SIGALRM, SIGUSR2, SIGVTALRM, SIGPROF, SIGWINCH, SIGIO, SIGPWR,
-                             SIGTSTP, SIGURG, SIGRTMIN, SIGRTMAX})
+    for (const int signal : {SIGPIPE, SIGALRM, SIGVTALRM, SIGPROF, SIGWINCH, SIGIO, SIGPWR, SIGTSTP,
+                             SIGURG, SIGRTMIN, SIGRTMAX})
         server.process().send(signal);
     for (const int signal : {SIGPIPE, SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTSTP, SIGRTMIN})
         for (const pid_t worker : workers) Process(worker).send(signal);
