@@ -42,6 +42,9 @@ constexpr std::array meaningful_signals{
     SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU, SIGCHLD, SIGCONT,
     SIGSEGV, SIGBUS, SIGILL,  SIGFPE, SIGABRT, SIGTRAP, SIGSYS,  SIGXCPU, SIGKILL, SIGSTOP};
 
+/// These neither end nor stop a start; they wait until the event loop takes them.
+constexpr std::array orders{SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU};
+
 /// Soft limits that only a careless parent lowers. Not RLIMIT_CORE, which is its owner's choice,
 /// nor RLIMIT_STACK: an unlimited stack makes the kernel lay out memory predictably.
 constexpr std::array raised_limits{RLIMIT_NOFILE, RLIMIT_FSIZE, RLIMIT_AS,      RLIMIT_DATA,
@@ -104,10 +107,11 @@ void reset_dispositions() noexcept {
 }
 
 void reset_signals() noexcept {
+    sigset_t blocked;
+    sigemptyset(&blocked);
+    for (const int signal : orders) sigaddset(&blocked, signal);
+    ::sigprocmask(SIG_SETMASK, &blocked, nullptr);
     reset_dispositions();
-    sigset_t none;
-    sigemptyset(&none);
-    ::sigprocmask(SIG_SETMASK, &none, nullptr);
     // Timers outlive an exec. Source: execve(2).
     const itimerval off{};
     for (const auto timer : {ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF})

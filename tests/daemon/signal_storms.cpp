@@ -7,6 +7,7 @@
 #include "client.hpp"
 #include "daemon.hpp"
 #include "needs_root.hpp"
+#include "shared/syscalls.hpp"
 
 // Signals at any moment: what has a meaning happens, what has none doesn't, and afterwards
 // everything is as configured. PREFORKD_SEED=N plays the same storm again, as far as timing allows.
@@ -134,27 +135,51 @@ BOOST_AUTO_TEST_CASE(a_storm_changes_nothing_that_was_not_asked_for) {
     server.stop();
 }
 
+/// Starts `server` so that no signal can end it before its main() is reached: until then the kernel
+/// does with them what its parent asked for.
+void begin_unharmed(Daemon& server) {
+    sigset_t all, before;
+    sigfillset(&all);
+    ::sigprocmask(SIG_BLOCK, &all, &before);
+    // The C library keeps these for itself and never blocks them. Source: signal(7).
+    for (const int own : {32, 33}) preforkd::set_disposition(own, SIG_IGN);
+    server.begin();
+    for (const int own : {32, 33}) preforkd::set_disposition(own, SIG_DFL);
+    ::sigprocmask(SIG_SETMASK, &before, nullptr);
+}
+
+void ignore_all_signals() {
+    for (int signal = 1; signal <= 64; ++signal)
+        preforkd::set_disposition(signal, SIG_IGN);  // KILL and STOP refuse
+}
+
 BOOST_AUTO_TEST_CASE(a_storm_during_the_start_leaves_a_whole_server) {
     for (int round = 0; round < 5; ++round) {
-        Daemon server;
-        server.begin();
+        Daemon server({.parent = ignore_all_signals});
+        begin_unharmed(server);
+        // HUP, USR2 and those that resize have their effect after the start: see the case above.
         Storm storm(signals_without({SIGTTIN, SIGTTOU, SIGHUP, SIGUSR2}));
-        // From before main to after READY. What is left to its default before it is blocked may
-        // still end a start; it then ends whole.
         while (server.process().is_running() && server.inbox().notes().empty()) {
-            if (storm.up_to(4) == 0) server.process().send(storm.any());
+            server.process().send(storm.any());
             server.inbox().gather();
-        }
-        if (!server.process().is_running()) {
-            (void)server.outcome();
-            server.check_nothing_left();
-            continue;
         }
         server.wait_for_note({"READY=1"});
         BOOST_TEST(Client(server.address()).ask("hello") == "hello");
         BOOST_TEST(server.workers().size() == 2u);
         server.stop();
     }
+}
+
+BOOST_AUTO_TEST_CASE(an_order_during_the_start_is_carried_out_after_it) {
+    Daemon server({.parent = ignore_all_signals});
+    begin_unharmed(server);
+    while (server.process().is_running() && server.inbox().notes().empty()) {
+        for (const int signal : {SIGHUP, SIGUSR1, SIGTTIN, SIGTTOU}) server.process().send(signal);
+        server.inbox().gather();
+    }
+    server.wait_for_line({"reload ok", "generation="});
+    BOOST_TEST(Client(server.address()).ask("hello") == "hello");
+    server.stop();
 }
 
 BOOST_AUTO_TEST_CASE(an_end_at_any_moment_of_a_reload_is_an_end) {
