@@ -159,7 +159,8 @@ BOOST_AUTO_TEST_CASE(what_was_counted_is_counted_on_by_the_new_program) {
     server.send(SIGUSR2);
     server.wait_for_line({"upgrade ok"});
     BOOST_TEST(shown(requests) == requests);
-    for (int workers = 0; workers < 2; ++workers) server.wait_for_line({"worker exited"});
+    server.wait_for("the end of the old workers",
+                    [&] { return server.count_lines({"worker exited"}) >= 2; });
     BOOST_TEST(shown(requests) == requests);
     server.stop();
 }
