@@ -55,10 +55,11 @@ BOOST_AUTO_TEST_CASE(replacing_keeps_the_number_and_changes_the_text) {
     BOOST_TEST(transaction->replace(150, "bob/" + std::string(3000, 'x')).has_value());
     BOOST_TEST(transaction->replace(300, "bob/none").error() ==
                make_error_code(StoreError::unknown_number));
-    BOOST_TEST(transaction->has_touched(150));
-    BOOST_TEST(!transaction->has_touched(151));
     BOOST_TEST(transaction->append("bob/new").value() == 300u);
-    BOOST_TEST(transaction->has_touched(300));
+    BOOST_TEST(transaction->end() == 301u);
+    BOOST_TEST(transaction->judge_replacement(300) ==
+               make_error_code(StoreError::unknown_number));  // not in its own transaction
+    BOOST_TEST(!transaction->judge_replacement(299));
     BOOST_TEST(!transaction->commit());
     BOOST_TEST(read(store, 149) == "ann/149");
     BOOST_TEST(read(store, 150) == "bob/" + std::string(3000, 'x'));

@@ -1,6 +1,6 @@
 #include <lmdb.h>
 
-#include <algorithm>
+#include <cassert>
 
 #include "worker/services/board_protocol.hpp"
 #include "worker/services/board_record.hpp"
@@ -92,7 +92,7 @@ Transaction::Transaction(Transaction&& other) noexcept
       before_(other.before_),
       first_new_(other.first_new_),
       next_(other.next_),
-      replaced_(std::move(other.replaced_)) {}
+      replaceable_(other.replaceable_) {}
 
 Transaction::~Transaction() {
     if (transaction_ != nullptr) ::mdb_txn_abort(transaction_);
@@ -103,17 +103,18 @@ Result<std::uint64_t> Transaction::append(std::string_view text) noexcept {
     return next_++;
 }
 
-Result<std::uint64_t> Transaction::replace(std::uint64_t number, std::string_view text) {
-    if (number < first_number || number >= first_new_) return StoreError::unknown_number;
-    if (!may_change(number)) return StoreError::damaged;
-    replaced_.push_back(number);
+Result<std::uint64_t> Transaction::replace(std::uint64_t number, std::string_view text) noexcept {
+    assert(number >= replaceable_);
+    if (const auto error = judge_replacement(number)) return error;
+    replaceable_ = number + 1;
     if (const auto error = put(number, text, 0)) return error;
     return number;
 }
 
-bool Transaction::has_touched(std::uint64_t number) const noexcept {
-    return (number >= first_new_ && number < next_) ||
-           std::ranges::find(replaced_, number) != replaced_.end();
+error_code Transaction::judge_replacement(std::uint64_t number) const noexcept {
+    if (number < first_number || number >= first_new_) return StoreError::unknown_number;
+    if (!may_change(number)) return StoreError::damaged;
+    return {};
 }
 
 // LMDB trusts what it finds on the way to a message, so look first.

@@ -5,7 +5,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "shared/result.hpp"
 #include "shared/unique_fd.hpp"
@@ -168,15 +167,18 @@ class Transaction {
     /// Errors: MDB_MAP_FULL and others of LMDB; then nothing of the transaction can be kept.
     [[nodiscard]] Result<std::uint64_t> append(std::string_view text) noexcept;
 
-    /// Stores `text` in the place of message `number`, which it returns.
-    /// Requires: !has_touched(number).
+    /// Stores `text` in the place of message `number`, which it returns. Each at most once, in
+    /// ascending order, and none of this transaction's own (Batch sees to it): of a second time
+    /// LMDB would leave out the pages of the first, and could leave the file shorter than it says.
     /// Errors: unknown_number, damaged, and the transaction goes on; else as append().
-    [[nodiscard]] Result<std::uint64_t> replace(std::uint64_t number, std::string_view text);
+    [[nodiscard]] Result<std::uint64_t> replace(std::uint64_t number,
+                                                std::string_view text) noexcept;
 
-    /// Was this message written or replaced in this transaction? A second time has to wait for the
-    /// next: LMDB would leave out the pages of the first, and could leave the file shorter than it
-    /// says that it is.
-    [[nodiscard]] bool has_touched(std::uint64_t number) const noexcept;
+    /// What replace() would say of this number, and no error if it may be stored.
+    [[nodiscard]] error_code judge_replacement(std::uint64_t number) const noexcept;
+
+    /// The number that append() gives next.
+    [[nodiscard]] std::uint64_t end() const noexcept { return next_; }
 
     /// Durable when it returns no error, if the store is. Errors: ENOSPC, EDQUOT, MDB_MAP_FULL:
     /// nothing was changed, and the next transaction may succeed; sync_failed: the disk failed.
@@ -193,7 +195,7 @@ class Transaction {
     Pages before_;  // what lay there when the turn began
     std::uint64_t first_new_;
     std::uint64_t next_;
-    std::vector<std::uint64_t> replaced_;
+    std::uint64_t replaceable_ = 0;  // from here on, in this transaction
 };
 
 }  // namespace preforkd::worker::board

@@ -10,6 +10,7 @@
 #include <system_error>
 
 #include "shared/exit_code.hpp"
+#include "worker/services/board_batch.hpp"
 
 namespace preforkd::worker::board {
 namespace {
@@ -37,10 +38,6 @@ class SignalsBlocked {
   private:
     sigset_t before_;
 };
-
-bool concerns_one_message(const error_code& error) noexcept {
-    return error == StoreError::unknown_number || error == StoreError::damaged;
-}
 
 }  // namespace
 
@@ -165,43 +162,30 @@ void Writer::write_batch() {
         expected_ = taken_.size();
     }
     if (!transaction) return fail_all(transaction.error());
-    std::vector<WriteRequest*> batch;
-    auto error = apply(*transaction, batch);
-    if (!error && !batch.empty()) error = transaction->commit();
+    Batch batch(*transaction);
+    fill(batch);
+    if (batch.requests().empty()) return finish(outcome_);
+    auto error = batch.put();
+    if (!error) error = transaction->commit();
     if (error)
-        for (WriteRequest* const request : batch) request->error = error;
-    else if (!batch.empty())
+        for (WriteRequest* const request : batch.requests()) request->error = error;
+    else
         after_commit();
-    finish(batch.empty() ? outcome_ : error);
+    finish(error);
 }
 
-// Leaves in `batch` what the transaction holds.
-error_code Writer::apply(Transaction& transaction, std::vector<WriteRequest*>& batch) {
+void Writer::fill(Batch& batch) {
     while (!taken_.empty()) {
         auto& requests = taken_.front()->requests;
         for (; next_request_ < requests.size(); ++next_request_) {
+            if (batch.requests().size() == max_batch) return;
             WriteRequest& request = requests[next_request_];
-            if (batch.size() == max_batch) return {};
-            if (request.replaces && transaction.has_touched(*request.replaces)) return {};
-            const auto number = request.replaces
-                                    ? transaction.replace(*request.replaces, request.text)
-                                    : transaction.append(request.text);
-            if (number) {
-                request.number = *number;
-                batch.push_back(&request);
-            } else if (concerns_one_message(number.error())) {
-                request.error = number.error();
-            } else {
-                batch.push_back(&request);
-                ++next_request_;
-                return number.error();
-            }
+            request.error = batch.take(request);
         }
         next_request_ = 0;
         written_.push_back(std::move(taken_.front()));
         taken_.pop_front();
     }
-    return {};
 }
 
 void Writer::fail_all(error_code error) {

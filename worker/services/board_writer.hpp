@@ -20,6 +20,8 @@
 
 namespace preforkd::worker::board {
 
+class Batch;
+
 /// When the disk is waited for.
 struct SyncPolicy {
     enum class Mode : std::uint8_t {
@@ -83,7 +85,7 @@ class Writer {
     void gather(std::unique_lock<std::mutex>& lock);
     void take_turn();
     void write_batch();
-    [[nodiscard]] error_code apply(Transaction& transaction, std::vector<WriteRequest*>& batch);
+    void fill(Batch& batch);
     void fail_all(error_code error);
     void after_commit();
     void sync_now();
