@@ -258,6 +258,20 @@ BOOST_AUTO_TEST_CASE(a_full_disk_refuses_messages_and_the_board_stays_readable,
     server.stop();
 }
 
+BOOST_AUTO_TEST_CASE(a_turn_that_is_long_in_coming_is_told_with_what_to_do) {
+    const Room room;
+    Daemon server(alone(room));
+    server.start();
+    Client client = visit(server);
+    {
+        const ForeignTurn turn(room.file);
+        client.send("WRITE waits\n");
+        server.wait_for_line({" warning ", "waited 5 s", "'fuser -v " + room.file + "' names"});
+    }
+    BOOST_TEST(client.receive_line() == "3.0 WROTE 0");
+    server.stop();
+}
+
 BOOST_AUTO_TEST_CASE(a_worker_that_is_stopped_in_its_turn_is_killed_and_the_others_go_on) {
     const Room room;
     const auto pool = [&room](const std::string& name) {

@@ -8,7 +8,9 @@
 
 #include "board_room.hpp"
 #include "client.hpp"
+#include "command.hpp"
 #include "daemon.hpp"
+#include "deadline.hpp"
 #include "needs_root.hpp"
 #include "probe.hpp"
 #include "strace.hpp"
@@ -143,6 +145,45 @@ BOOST_AUTO_TEST_CASE(names_that_a_worker_could_not_use_stay_for_the_next_one_at_
         server.wait_for_line({"reload ok"});
         for (const std::string& name : left) BOOST_TEST(!std::filesystem::exists(name), name);
     }
+    server.stop();
+}
+
+// An import that a terminal or somebody else stopped in its turn blocked every writer for as long.
+BOOST_AUTO_TEST_CASE(an_import_that_is_stopped_in_its_turn_is_killed_and_clients_can_write) {
+    const Room room;
+    Daemon server(alone(room));
+    server.start();
+    Client client = visit(server);
+    BOOST_TEST(client.ask("WRITE kept") == "3.0 WROTE 0");
+    const std::string text = room.folder / "text";
+    std::ofstream(text) << "1/ann/never\n";
+    Command command;
+    command.program = strace;
+    command.arguments = {"strace",
+                         "-e",
+                         "trace=fdatasync",
+                         "-e",
+                         "inject=fdatasync:signal=STOP:when=1",
+                         preforkctl_command("", {}).program,
+                         "board",
+                         "import",
+                         room.file};
+    command.before_exec = [&text] {
+        ::close(0);
+        if (::open(text.c_str(), O_RDONLY) != 0) ::_exit(97);
+    };
+    Execution import = execute(command);
+    std::string printed;
+    char byte = 0;
+    while (printed.find("stopped by SIGSTOP") == std::string::npos) {
+        BOOST_REQUIRE(wait_for(import.printed.get(), POLLIN, Deadline()));
+        BOOST_REQUIRE_MESSAGE(::read(import.printed.get(), &byte, 1) == 1, printed);
+        printed += byte;
+    }
+    BOOST_TEST(client.ask("WRITE on") == "3.0 WROTE 1");
+    const Outcome outcome = finish(std::move(import));
+    BOOST_TEST(outcome.exit == killed_by(SIGKILL), outcome.printed);
+    BOOST_TEST(client.ask("READ 1") == "2.0 MESSAGE 1 nobody/on");
     server.stop();
 }
 

@@ -48,6 +48,28 @@ BOOST_AUTO_TEST_CASE(a_turn_may_be_extended_for_ever) {
     BOOST_TEST(child.exit_code() == 0);
 }
 
+BOOST_AUTO_TEST_CASE(a_pulse_extends_the_turn_of_a_process_that_lives) {
+    Child child([] {
+        TurnLimit limit(seconds(1));
+        const Pulse pulse(limit);
+        limit.begin();
+        ::poll(nullptr, 0, 2500);  // the limit would end it
+        return 0;
+    });
+    BOOST_TEST(child.exit_code() == 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_pulse_does_not_help_a_process_that_is_stopped) {
+    Child child([] {
+        TurnLimit limit(milliseconds(500));
+        const Pulse pulse(limit);
+        limit.begin();
+        ::raise(SIGSTOP);
+        return 0;
+    });
+    BOOST_TEST(child.exit_code() == 1000 + SIGKILL);
+}
+
 BOOST_AUTO_TEST_CASE(a_limit_that_was_lifted_ends_nothing) {
     Child child([] {
         TurnLimit limit(milliseconds(20));

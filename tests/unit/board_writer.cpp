@@ -127,6 +127,29 @@ BOOST_AUTO_TEST_CASE(what_gathers_while_another_worker_has_its_turn_is_one_trans
     for (std::uint64_t i = 0; i < 100; ++i) BOOST_TEST(jobs[i]->requests[0].number == i);
 }
 
+// A process without a limit could stop all writing, and nothing was said.
+BOOST_AUTO_TEST_CASE(a_turn_that_is_long_in_coming_is_told_once) {
+    Turn turn(folder / "bb");
+    Writer writer(store, {}, logger);
+    writer.start();
+    writer.tell_of_waiting(milliseconds(0));
+    submit(writer, job_of({append("ann/a")}));
+    pollfd told{.fd = log.read_end.get(), .events = POLLIN, .revents = 0};
+    for (int i = 0; i < 1000 && ::poll(&told, 1, 10) == 0; ++i) {
+        writer.tell_of_waiting(std::chrono::hours(1));
+        writer.tell_of_waiting(milliseconds(1));
+    }
+    writer.tell_of_waiting(milliseconds(0));
+    turn.end();
+    wait_for(writer, 1);
+    writer.tell_of_waiting(milliseconds(0));
+    const auto text = logged();
+    BOOST_TEST(text.find("writing has waited 0.001 s for another process's turn; 'fuser -v " +
+                         (folder / "bb") + "' names") != std::string::npos,
+               text);
+    BOOST_TEST(std::count(text.begin(), text.end(), '\n') == 1, text);
+}
+
 BOOST_AUTO_TEST_CASE(replacing_one_message_many_times_keeps_the_last) {
     Writer writer(store, {}, logger);
     writer.start();

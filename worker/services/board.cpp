@@ -25,8 +25,8 @@ namespace {
 // With a few more replies, what is gathered still fits the shared buffer.
 constexpr std::size_t most_gathered = 28 * 1024;
 
-// Nobody else can write for so long when a worker is stopped in its turn.
-constexpr milliseconds longest_turn{2000};
+// Longer than any process that is stopped in its turn should make others wait.
+constexpr milliseconds patience{5000};
 
 class Counted {
   public:
@@ -304,6 +304,7 @@ task<void> Board::keep_turn() {
         timer.expires_after(longest_turn / 3);
         (void)co_await timer.async_wait(use_task);
         turn_limit_->extend();
+        if (writer_) writer_->tell_of_waiting(patience);
     }
     keeps_turn_ = false;
 }

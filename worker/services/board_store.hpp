@@ -50,6 +50,9 @@ class Store {
     /// Why nothing can be written; empty when it can.
     [[nodiscard]] const std::string& read_only_reason() const noexcept { return read_only_reason_; }
 
+    /// The file, as messages call it.
+    [[nodiscard]] const std::string& name() const noexcept { return name_; }
+
     /// The data file, for inotify(7) and fstat(2); belongs to the store.
     [[nodiscard]] int descriptor() const noexcept { return file_.get(); }
 

@@ -14,7 +14,9 @@
 #include "shared/syscalls.hpp"
 #include "worker/services/board_protocol.hpp"
 #include "worker/services/board_record.hpp"
+#include "worker/services/board_signals.hpp"
 #include "worker/services/board_store.hpp"
+#include "worker/services/board_turn_limit.hpp"
 
 namespace preforkd::worker::board {
 namespace {
@@ -250,8 +252,19 @@ class Import {
         add(text);
     }
 
+    // Nobody else can write meanwhile, so a terminal's Ctrl-Z has to wait, and a STOP, which can't,
+    // ends this process after a while.
     void commit() {
         if (texts_.empty()) return;
+        const SignalsBlocked blocked(stops_of_terminals());
+        limit_.begin();
+        write();
+        limit_.end();
+        texts_.clear();
+    }
+
+  private:
+    void write() {
         auto transaction = Transaction::begin(store_);
         if (!transaction) fail("can't write", transaction.error());
         auto number = next_ - texts_.size();
@@ -264,10 +277,8 @@ class Import {
                                    "when nobody does");
         }
         if (const auto error = transaction->commit()) fail("can't write", error);
-        texts_.clear();
     }
 
-  private:
     static StoreOptions created() {
         StoreOptions options;
         options.create = true;
@@ -300,6 +311,8 @@ class Import {
 
     Store store_;
     ImportOptions options_;
+    TurnLimit limit_{longest_turn};
+    Pulse pulse_{limit_};
     std::uint64_t next_ = 0;
     std::vector<std::string> texts_;
 };

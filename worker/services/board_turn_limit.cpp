@@ -3,8 +3,11 @@
 #include <fmt/format.h>
 #include <signal.h>
 
+#include <system_error>
+
 #include "shared/exit_code.hpp"
 #include "shared/result.hpp"
+#include "worker/services/board_signals.hpp"
 
 namespace preforkd::worker::board {
 
@@ -49,6 +52,29 @@ void TurnLimit::arm(milliseconds from_now) noexcept {
     time.it_value.tv_sec = from_now.count() / 1000;
     time.it_value.tv_nsec = from_now.count() % 1000 * 1'000'000;
     ::timer_settime(timer_, 0, &time, nullptr);
+}
+
+Pulse::Pulse(TurnLimit& limit) : limit_(limit) {
+    const SignalsBlocked blocked(all_signals());
+    try {
+        thread_ = std::thread([this] { run(); });
+    } catch (const std::system_error& error) {
+        throw StartupError(exit_failure, fmt::format("can't start a thread: {}", error.what()));
+    }
+}
+
+Pulse::~Pulse() {
+    {
+        const std::lock_guard lock(mutex_);
+        is_over_ = true;
+    }
+    wake_.notify_one();
+    thread_.join();
+}
+
+void Pulse::run() {
+    std::unique_lock lock(mutex_);
+    while (!wake_.wait_for(lock, limit_.limit() / 3, [this] { return is_over_; })) limit_.extend();
 }
 
 }  // namespace preforkd::worker::board

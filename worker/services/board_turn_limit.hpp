@@ -2,11 +2,16 @@
 
 #include <time.h>
 
+#include <condition_variable>
 #include <mutex>
+#include <thread>
 
 #include "shared/types.hpp"
 
 namespace preforkd::worker::board {
+
+/// For so long nobody else can write when a process is stopped in its turn.
+inline constexpr milliseconds longest_turn{2000};
 
 /// Ends this process if it is stopped, or its event loop hangs, while it has its turn to write or
 /// waits for it: nobody else could write until it went on, and a stopped process can't help
@@ -42,6 +47,26 @@ class TurnLimit {
     std::mutex mutex_;
     bool is_on_ = false;
     bool is_lifted_ = false;
+};
+
+/// Extends a limit from a thread of its own, in the place of an event loop: as long as this lives,
+/// only a process that is stopped is ended.
+class Pulse {
+  public:
+    /// `limit` outlives it. Throws StartupError if there can't be another thread.
+    explicit Pulse(TurnLimit& limit);
+    ~Pulse();
+    Pulse(const Pulse&) = delete;
+    Pulse& operator=(const Pulse&) = delete;
+
+  private:
+    void run();
+
+    TurnLimit& limit_;
+    std::mutex mutex_;
+    std::condition_variable wake_;
+    bool is_over_ = false;
+    std::thread thread_;
 };
 
 }  // namespace preforkd::worker::board

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <pthread.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -11,6 +10,7 @@
 
 #include "shared/exit_code.hpp"
 #include "worker/services/board_batch.hpp"
+#include "worker/services/board_signals.hpp"
 
 namespace preforkd::worker::board {
 namespace {
@@ -22,22 +22,6 @@ constexpr seconds quiet_time{10};
 
 // How long a batch waits to be as large as the last one: some of the time that a sync takes.
 constexpr std::chrono::microseconds longest_gathering{500};
-
-// The process's signals are the event loop's.
-class SignalsBlocked {
-  public:
-    SignalsBlocked() noexcept {
-        sigset_t all;
-        ::sigfillset(&all);
-        ::pthread_sigmask(SIG_SETMASK, &all, &before_);
-    }
-    ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-    SignalsBlocked(const SignalsBlocked&) = delete;
-    SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-
-  private:
-    sigset_t before_;
-};
 
 }  // namespace
 
@@ -52,7 +36,7 @@ Writer::Writer(Store& store, SyncPolicy policy, Report report, TurnLimit* limit)
 }
 
 void Writer::start() {
-    const SignalsBlocked blocked;
+    const SignalsBlocked blocked(all_signals());  // the process's are the event loop's
     try {
         thread_ = std::thread([this] { run(); });
     } catch (const std::system_error& error) {
@@ -99,6 +83,20 @@ void Writer::deliver() {
         report_change(outcome, cause);
     for (const auto& job : done)
         if (job->on_done) job->on_done();
+}
+
+void Writer::tell_of_waiting(milliseconds patience) {
+    {
+        const std::lock_guard lock(mutex_);
+        if (!waiting_since_ || Clock::now() < *waiting_since_ + patience) return;
+        waiting_since_.reset();
+    }
+    const auto waited = std::chrono::duration_cast<std::chrono::duration<double>>(patience);
+    report_(LogLevel::warning,
+            fmt::format("writing has waited {:g} s for another process's turn; 'fuser -v {}' names "
+                        "those that have the board open: continue (kill -CONT) or end the one that "
+                        "is stopped; if none is, the disk is slow",
+                        waited.count(), store_.name()));
 }
 
 void Writer::report_change(error_code outcome, error_code cause) {
@@ -153,9 +151,14 @@ void Writer::gather(std::unique_lock<std::mutex>& lock) {
 // The turn comes first and the jobs are taken then, so that all that gathered while other workers
 // wrote goes into this batch.
 void Writer::write_batch() {
+    {
+        const std::lock_guard lock(mutex_);
+        waiting_since_ = Clock::now();
+    }
     auto transaction = Transaction::begin(store_);
     {
         const std::lock_guard lock(mutex_);
+        waiting_since_.reset();
         taken_.insert(taken_.end(), std::make_move_iterator(submitted_.begin()),
                       std::make_move_iterator(submitted_.end()));
         submitted_.clear();

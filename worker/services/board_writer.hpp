@@ -74,6 +74,10 @@ class Writer {
     /// again. Aborts the process when LMDB has given up: the board can only be read anew.
     void deliver();
 
+    /// Logs, once of each turn, that it has been waited for longer than `patience`: a process that
+    /// is stopped in its turn may have no limit. To be called now and then while anything waits.
+    void tell_of_waiting(milliseconds patience);
+
     /// Transactions that were committed, as of the last deliver().
     [[nodiscard]] std::uint64_t commits() const noexcept { return reported_commits_; }
 
@@ -114,6 +118,7 @@ class Writer {
     error_code cause_;    // what the disk said, if it failed
     std::uint64_t commits_ = 0;
     bool is_stopping_ = false;
+    std::optional<TimePoint> waiting_since_;  ///< for a turn; none once that was told, too
 
     // Of the loop's thread.
     error_code reported_;
