@@ -216,6 +216,42 @@ BOOST_AUTO_TEST_CASE(the_place_of_a_reader_that_died_is_given_back) {
     BOOST_TEST(store.clear_dead_readers() == 0);
 }
 
+// A killed export held back all pages that were replaced since, and the file grew until somebody
+// opened it anew.
+BOOST_AUTO_TEST_CASE(a_reader_that_was_killed_does_not_make_the_file_grow) {
+    for (const bool is_durable : {true, false}) {
+        const Folder folder;
+        auto options = new_board();
+        options.durable = is_durable;
+        Store store(folder / "bb", options);
+        const auto replace_often = [&store](int times) {
+            for (int i = 0; i < times; ++i) {
+                auto transaction = Transaction::begin(store);
+                BOOST_REQUIRE(transaction);
+                BOOST_REQUIRE(transaction->replace(0, "ann/" + std::string(8000, 'y')).has_value());
+                BOOST_REQUIRE(!transaction->commit());
+            }
+        };
+        post(store, "ann/text");
+        replace_often(10);
+        const auto size = std::filesystem::file_size(folder / "bb");
+        Pipe reads;
+        Child child([&] {
+            Store own(folder / "bb", {});
+            Reader reader(own);
+            const auto snapshot = reader.snapshot();
+            if (!snapshot || ::write(reads.write_end.get(), "x", 1) != 1) return 1;
+            return ::pause();
+        });
+        char byte = 0;
+        BOOST_REQUIRE(::read(reads.read_end.get(), &byte, 1) == 1);
+        replace_often(5);
+        child.kill();
+        replace_often(2000);  // 16 MB
+        BOOST_TEST(std::filesystem::file_size(folder / "bb") <= size + (is_durable ? 0 : 2 << 20));
+    }
+}
+
 BOOST_AUTO_TEST_CASE(a_full_map_refuses_what_does_not_fit_and_keeps_the_rest) {
     const Folder folder;
     auto options = new_board();

@@ -267,14 +267,25 @@ error_code Store::sync() noexcept {
 // A sync of a file that has grown waits for the file system's journal too, which takes as long
 // again. So the file grows seldom and by much; with zeros that were written, for the journal hears
 // of the first write to what fallocate(2) gives. Without room LMDB makes the file grow itself.
-// Requires: the writer's turn.
+// The free pages that a killed reader holds back are better than new ones, so it is before each
+// growth that such readers are looked for. Requires: the writer's turn.
 void Store::make_room(std::uint64_t last_page) noexcept {
     static constexpr std::array<char, 64u << 10> zeros{};
+    if (last_page < awaited_page_) return;
+    if (!durable_) {
+        clear_dead_readers();
+        awaited_page_ = last_page + room_step / page_size_;
+        return;
+    }
     const std::uint64_t used = (last_page + 1) * page_size_;
     struct stat status {};
     if (::fstat(file_.get(), &status) < 0) return;
     auto size = static_cast<std::uint64_t>(status.st_size);
-    if (!durable_ || size >= used + least_room) return;
+    if (size >= used + least_room) return;
+    if (clear_dead_readers() > 0) {
+        awaited_page_ = last_page + 1;
+        return;
+    }
     while (size < used + room_step) {
         const ssize_t written =
             ::pwrite(file_.get(), zeros.data(), zeros.size(), static_cast<off_t>(size));

@@ -65,7 +65,7 @@ class Store {
     [[nodiscard]] error_code failure() const noexcept { return failure_; }
 
     /// Gives back the slots of readers that died; without it, what they were reading could never
-    /// be reused and the file would grow. Cheap. Returns how many there were.
+    /// be reused and the file would grow. A few system calls. Returns how many there were.
     int clear_dead_readers() noexcept;
 
     /// Wakes every process that watches the file for messages: they see IN_ATTRIB. Writing itself
@@ -107,6 +107,7 @@ class Store {
     std::unique_ptr<const char, Unmap> map_;
     std::uint32_t page_size_ = 0;
     error_code failure_;
+    std::uint64_t awaited_page_ = 0;  // while the last one is before it, the file has room
 };
 
 /// One moment's messages, for as long as the object lives.
