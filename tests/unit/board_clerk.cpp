@@ -172,19 +172,26 @@ BOOST_AUTO_TEST_CASE(watching_shows_what_comes_and_what_was_asked_for) {
     for (int i = 0; i < 3; ++i) post(store, "ann/" + std::to_string(i));
     BOOST_TEST(say("WATCH\n") == "");
     BOOST_TEST(last == Step::watch);
-    auto next = clerk.watch_begin(visit);
+    clerk.begin_watch(visit);
+    BOOST_TEST(visit.has_shown_past());
     std::string out;
-    BOOST_TEST(clerk.show_new(next, out, 1000));
+    BOOST_TEST(clerk.show_new(visit, out, 1000));
     BOOST_TEST(out == "");
     post(store, "ann/3");
-    BOOST_TEST(clerk.show_new(next, out, 1000));
+    BOOST_TEST(clerk.show_new(visit, out, 1000));
     BOOST_TEST(out == "2.0 MESSAGE 3 ann/3\n");
+    BOOST_TEST(visit.listed == 1u);
     (void)say("WATCH 2\n");
-    next = clerk.watch_begin(visit);
+    clerk.begin_watch(visit);
+    post(store, "ann/4");
     out.clear();
-    BOOST_TEST(!clerk.show_new(next, out, 10));
-    BOOST_TEST(clerk.show_new(next, out, 1000));
-    BOOST_TEST(out == "2.0 MESSAGE 2 ann/2\n2.0 MESSAGE 3 ann/3\n");
+    BOOST_TEST(!clerk.show_new(visit, out, 10));
+    BOOST_TEST(!visit.has_shown_past());
+    BOOST_TEST(!clerk.show_new(visit, out, 30));
+    BOOST_TEST(visit.has_shown_past());
+    BOOST_TEST(clerk.show_new(visit, out, 1000));
+    BOOST_TEST(out == "2.0 MESSAGE 2 ann/2\n2.0 MESSAGE 3 ann/3\n2.0 MESSAGE 4 ann/4\n");
+    BOOST_TEST(visit.listed == 3u);
 }
 
 BOOST_AUTO_TEST_CASE(an_empty_line_that_ends_a_watch_is_no_command) {
@@ -226,6 +233,12 @@ BOOST_AUTO_TEST_CASE(a_damaged_message_is_told_never_shown_and_logged_once) {
     BOOST_TEST(out.ends_with("2.0 MESSAGE 0 ann/first\n2.2 ERROR READ message 1 is damaged on the "
                              "disk\n2.0 MESSAGE 2 ann/third\n2.3 END 2\n"),
                out);
+    visit.watch_from = 0;
+    other.begin_watch(visit);
+    out.clear();
+    BOOST_TEST(other.show_new(visit, out, 10000));
+    BOOST_TEST(std::count(out.begin(), out.end(), '\n') == 3);
+    BOOST_TEST(visit.listed == 2u);  // as LIST counts
     log.write_end.reset();
     char text[4096];
     const auto size = ::read(log.read_end.get(), text, sizeof text);

@@ -176,6 +176,36 @@ BOOST_AUTO_TEST_CASE(a_watch_shows_the_past_first_and_ends_with_the_next_command
     BOOST_TEST(receive(peer, 1) == "");
 }
 
+// In one packet the two lines showed nothing, with a pause between them all.
+BOOST_AUTO_TEST_CASE(a_watch_shows_the_past_however_its_end_arrives) {
+    Peer writer = enter();
+    (void)ask(writer, "WRITE a\nWRITE b\n", 2);
+    const std::string lines = "WATCH 0\nQUIT\n";
+    for (std::size_t cut = 0; cut < lines.size(); ++cut) {
+        Peer peer = enter();
+        for (const std::string& piece : {lines.substr(0, cut), lines.substr(cut)}) {
+            if (piece.empty()) continue;
+            BOOST_REQUIRE(peer.send(piece) == piece.size());
+            server.settle();
+        }
+        BOOST_TEST(receive_lines(peer, 5) ==
+                       "2.0 MESSAGE 0 nobody/a\n2.0 MESSAGE 1 nobody/b\n2.3 END 2\n"
+                       "4.0 BYE see you\n",
+                   cut);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_watch_shows_a_long_past_whole_although_a_line_waits) {
+    Peer peer = enter();
+    const std::string message(1000, 'm');
+    std::string writes;
+    for (int i = 0; i < 60; ++i) writes += "WRITE " + message + "\n";
+    for (int round = 0; round < 5; ++round) (void)ask(peer, writes, 60);
+    const std::string all = ask(peer, "WATCH 0\nCOUNT\n", 302);
+    BOOST_TEST(all.ends_with("\n2.3 END 300\n2.4 COUNT 300\n"));
+    BOOST_TEST(all.size() > 300 * 1000u);
+}
+
 BOOST_AUTO_TEST_CASE(half_a_line_does_not_end_a_watch) {
     Peer watcher = enter();
     Peer writer = enter();

@@ -242,13 +242,15 @@ task<bool> Board::watch(Visit& visit, Connection& client) {
     }
     const Watch::Place place(*watch_, client);
     const Counted watching(*watchers_);
-    const std::uint64_t begin = clerk_->watch_begin(visit);
-    std::uint64_t next = begin;
+    clerk_->begin_watch(visit);
     client.read_timeout(seconds(0));
     bool goes_on = true;
-    while (goes_on && client.received().find('\n') == std::string_view::npos) {
-        const bool is_all = clerk_->show_new(next, out_, most_gathered);
+    while (goes_on) {
+        const bool is_all = clerk_->show_new(visit, out_, most_gathered);
         say(client);
+        // A line that came with the WATCH ends it where one that comes just after would.
+        const bool has_line = client.received().find('\n') != std::string_view::npos;
+        if (has_line && (is_all || visit.has_shown_past())) break;
         if (!is_all) {
             if (!co_await client.flush()) co_return false;
             continue;
@@ -259,7 +261,7 @@ task<bool> Board::watch(Visit& visit, Connection& client) {
     }
     client.read_timeout(idle_timeout_);
     visit.has_watched = true;
-    append_end(out_, next - std::min(begin, next));
+    append_end(out_, visit.listed);
     say(client);
     if (!goes_on) say_bye(client);
     co_return goes_on;

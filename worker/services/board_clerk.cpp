@@ -153,38 +153,39 @@ bool Clerk::go_on_listing(Visit& visit, Look& look, std::string& out, std::size_
     const Snapshot* const snapshot = look.snapshot(Verb::list, out);
     for (; snapshot != nullptr && visit.list_next < visit.list_end; ++visit.list_next) {
         if (out.size() > room) return false;
-        if (append_stored(visit.list_next, *snapshot, out)) ++visit.listed;
+        append_next(visit, *snapshot, out);
     }
     visit.is_listing = false;
     append_end(out, visit.listed);
     return true;
 }
 
-std::uint64_t Clerk::watch_begin(const Visit& visit) {
-    if (visit.watch_from != no_number) return visit.watch_from;
+void Clerk::begin_watch(Visit& visit) {
     const auto snapshot = reader_.snapshot();
-    return snapshot ? snapshot->end() : no_number;
+    visit.list_end = snapshot ? snapshot->end() : no_number;
+    visit.list_next = visit.watch_from == no_number ? visit.list_end : visit.watch_from;
+    visit.listed = 0;
 }
 
-bool Clerk::show_new(std::uint64_t& next, std::string& out, std::size_t room) {
+bool Clerk::show_new(Visit& visit, std::string& out, std::size_t room) {
     const auto snapshot = reader_.snapshot();
     if (!snapshot) return true;  // there will be another commit
-    for (; next < snapshot->end(); ++next) {
+    for (; visit.list_next < snapshot->end(); ++visit.list_next) {
         if (out.size() > room) return false;
-        append_stored(next, *snapshot, out);
+        append_next(visit, *snapshot, out);
     }
     return true;
 }
 
-bool Clerk::append_stored(std::uint64_t number, const Snapshot& snapshot, std::string& out) {
-    const auto text = snapshot.read(number);
-    if (text) {
+void Clerk::append_next(Visit& visit, const Snapshot& snapshot, std::string& out) {
+    const std::uint64_t number = visit.list_next;
+    if (const auto text = snapshot.read(number)) {
         append_message(out, number, *text);
-        return true;
+        ++visit.listed;
+        return;
     }
     report_damage(number);
     append_error(out, Verb::read, fmt::format("message {} is damaged on the disk", number));
-    return false;
 }
 
 void Clerk::report_damage(std::uint64_t number) {

@@ -20,13 +20,16 @@ struct Visit {
     LineReader reader;
     std::string poster;             ///< empty: has not said who
     std::shared_ptr<WriteJob> job;  ///< messages to be written before anything else is answered
-    std::uint64_t list_next = 0;    ///< of a LIST that goes on: from here
-    std::uint64_t list_end = 0;     ///< ... up to here, without it
+    std::uint64_t list_next = 0;    ///< of a LIST or WATCH that goes on: from here
+    std::uint64_t list_end = 0;     ///< ... up to here, without it; of WATCH, what was there before
     std::uint64_t listed = 0;
     std::uint64_t watch_from = no_number;  ///< of WATCH; no_number: only what comes
     std::uint32_t commands = 0;            ///< taken so far
     bool is_listing = false;
     bool has_watched = false;  ///< the line that ended a WATCH may be empty
+
+    /// Of WATCH: was all shown that was there when it began?
+    [[nodiscard]] bool has_shown_past() const noexcept { return list_next >= list_end; }
 };
 
 /// Answers commands: lines in, replies out. Knows no sockets, and leaves writing to a Writer.
@@ -52,12 +55,12 @@ class Clerk {
     /// Replies to the messages of visit.job, which have been written or not, and forgets it.
     void answer_writes(Visit& visit, std::string& out) const;
 
-    /// The number that WATCH begins with.
-    [[nodiscard]] std::uint64_t watch_begin(const Visit& visit);
+    /// Finds out where a WATCH begins, and what there is now.
+    void begin_watch(Visit& visit);
 
-    /// Appends the messages from number `next` on until there is none, or `out` has more than
-    /// `room` bytes: then false. Moves `next` on.
-    [[nodiscard]] bool show_new(std::uint64_t& next, std::string& out, std::size_t room);
+    /// Appends the messages that WATCH has not shown, until there is none or `out` has more than
+    /// `room` bytes: then false.
+    [[nodiscard]] bool show_new(Visit& visit, std::string& out, std::size_t room);
 
   private:
     class Look;
@@ -67,8 +70,8 @@ class Clerk {
     void read(std::uint64_t number, Look& look, std::string& out);
     void begin_list(Visit& visit, const Command& command, Look& look, std::string& out);
     [[nodiscard]] bool go_on_listing(Visit& visit, Look& look, std::string& out, std::size_t room);
-    /// False: it is damaged, which `out` then says.
-    bool append_stored(std::uint64_t number, const Snapshot& snapshot, std::string& out);
+    /// Appends message visit.list_next, and counts it unless it is damaged, which `out` then says.
+    void append_next(Visit& visit, const Snapshot& snapshot, std::string& out);
     void report_damage(std::uint64_t number);
 
     Reader& reader_;
