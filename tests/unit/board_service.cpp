@@ -8,6 +8,7 @@
 
 #include "board_fixture.hpp"
 #include "tests/unit/engine_fixture.hpp"
+#include "worker/services/board_transfer.hpp"
 
 // The board as a service on an event loop of the test's own: what waits, and what ends waiting.
 
@@ -204,6 +205,22 @@ BOOST_AUTO_TEST_CASE(a_watch_shows_a_long_past_whole_although_a_line_waits) {
     const std::string all = ask(peer, "WATCH 0\nCOUNT\n", 302);
     BOOST_TEST(all.ends_with("\n2.3 END 300\n2.4 COUNT 300\n"));
     BOOST_TEST(all.size() > 300 * 1000u);
+}
+
+BOOST_AUTO_TEST_CASE(watchers_hear_of_messages_that_are_imported) {
+    Peer watcher = enter();
+    BOOST_REQUIRE(watcher.send("WATCH\n") == 6u);
+    server.settle();
+    Pipe text;
+    Child import([this, &text] {
+        text.write_end.reset();
+        const auto progress = [](std::uint64_t, std::uint64_t) {};
+        return import_board(folder / "bb", text.read_end.get(), {}, progress) == 2 ? 0 : 1;
+    });
+    BOOST_REQUIRE(::write(text.write_end.get(), "0/ann/a\n1/bob/b\n", 16) == 16);
+    text.write_end.reset();
+    BOOST_TEST(receive_lines(watcher, 2) == "2.0 MESSAGE 0 ann/a\n2.0 MESSAGE 1 bob/b\n");
+    BOOST_TEST(import.exit_code() == 0);
 }
 
 BOOST_AUTO_TEST_CASE(half_a_line_does_not_end_a_watch) {

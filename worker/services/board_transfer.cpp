@@ -260,6 +260,7 @@ class Import {
         limit_.begin();
         write();
         limit_.end();
+        store_.announce();
         texts_.clear();
     }
 
