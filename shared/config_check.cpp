@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <map>
+#include <string_view>
+#include <system_error>
 #include <utility>
 
 #include "shared/config_text.hpp"
@@ -110,12 +113,76 @@ void check_names(const Config& config, Faults& faults) {
                               "name the listener otherwise, or let the shared workers serve it"});
 }
 
+/// The key of a service with a data file that says when the disk is waited for. It is the file's
+/// rather than the listener's: who doesn't wait can lose what another has acknowledged.
+constexpr std::string_view durability = "sync";
+
+/// Another name, by a link or through one, may be the same file.
+bool are_same_file(const std::filesystem::path& left, const std::filesystem::path& right) {
+    std::error_code unknown;
+    if (std::filesystem::equivalent(left, right, unknown) && !unknown) return true;
+    const auto real = [&unknown](const std::filesystem::path& path) {
+        const auto known = std::filesystem::weakly_canonical(path, unknown);
+        return unknown ? path.lexically_normal() : known;
+    };
+    return real(left) == real(right);
+}
+
+/// The data file of a listener, where its service has such a key; nullptr: none.
+const Setting* data_file_of(const ListenSection& listener, const ServiceSpec& service) {
+    for (const KeySpec& key : service.keys) {
+        if (key.opens != Opens::data_file && key.opens != Opens::data_with_lock) continue;
+        const Setting* const setting = listener.find(key.name);
+        if (setting != nullptr && !setting->values.empty()) return setting;
+    }
+    return nullptr;
+}
+
+/// Where the value was given, or else where the section's data file was.
+Origin origin_of(const Setting& setting, const Setting& file) {
+    const auto& origins = setting.origins.empty() ? file.origins : setting.origins;
+    return origins.empty() ? Origin() : origins.front();
+}
+
+std::string value_of(const Setting& setting) {
+    return fmt::format("{} = {}", setting.key, fmt::join(setting.values, " "));
+}
+
+void check_sharers(const ListenSection& first, const ListenSection& second,
+                   const ServiceSpec& service, Faults& faults) {
+    const Setting* const file = data_file_of(first, service);
+    const Setting* const same = data_file_of(second, service);
+    if (!file || !same || !are_same_file(file->values.front(), same->values.front())) return;
+    const Setting* const one = first.find(durability);
+    const Setting* const other = second.find(durability);
+    if (!one || !other || *one == *other) return;
+    const Origin origin = origin_of(*other, *same);
+    const Origin where = origin_of(*one, *file);
+    faults.push_back(
+        {origin, origin.line > 0 ? "listen." + second.name : std::string(),
+         fmt::format("{}, but {} has {} for the same file, {}", value_of(*other),
+                     place_of({nullptr, &first, where}), value_of(*one), file->values.front()),
+         "give both the same value, or each a file of its own"});
+}
+
+void check_data_files(const Config& config, const std::vector<ServiceSpec>& services,
+                      Faults& faults) {
+    for (const ServiceSpec& service : services) {
+        for (auto second = config.listeners.begin(); second != config.listeners.end(); ++second)
+            for (auto first = config.listeners.begin(); first != second; ++first)
+                if (first->service == service.name && second->service == service.name)
+                    check_sharers(*first, *second, service, faults);
+    }
+}
+
 }  // namespace
 
-void check_config(const Config& config, const Surroundings& surroundings, Faults& faults) {
+void check_config(const Config& config, const Surroundings& surroundings,
+                  const std::vector<ServiceSpec>& services, Faults& faults) {
     check_accounts(config, surroundings, faults);
     check_addresses(config, faults);
     check_names(config, faults);
+    check_data_files(config, services, faults);
 }
 
 }  // namespace preforkd

@@ -6,7 +6,9 @@
 namespace preforkd {
 
 /// Checks what concerns more than one key: users and groups exist and aren't root, no two
-/// listeners want the same address, and none has the name of the shared workers' pool.
-void check_config(const Config& config, const Surroundings& surroundings, Faults& faults);
+/// listeners want the same address, none has the name of the shared workers' pool, and those that
+/// share a data file wait alike for the disk.
+void check_config(const Config& config, const Surroundings& surroundings,
+                  const std::vector<ServiceSpec>& services, Faults& faults);
 
 }  // namespace preforkd

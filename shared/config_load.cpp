@@ -210,7 +210,7 @@ LoadResult load_config(const LoadRequest& request) {
     config.program = request.program;
     config.source_file = file;
     decide_paths(config, request);
-    check_config(config, request.surroundings, faults);
+    check_config(config, request.surroundings, request.services, faults);
     sort_by_line(faults, file);
     if (!faults.empty()) return faults;
     return config;

@@ -272,6 +272,45 @@ BOOST_AUTO_TEST_CASE(a_turn_that_is_long_in_coming_is_told_with_what_to_do) {
     server.stop();
 }
 
+// What one of them acknowledged as durable could be lost by the other.
+BOOST_AUTO_TEST_CASE(listeners_that_share_a_file_must_agree_on_sync) {
+    const Room room;
+    const std::string twin = room.folder / "twin";
+    const auto verdict = [&room](const std::string& file, const std::string& first,
+                                 const std::string& second) {
+        const std::string conf = room.folder / "conf";
+        std::ofstream(conf)
+            << "[listen.a]\naddress = 127.0.0.1:9001\nservice = board\nworkers = 1\n"
+            << "file = " << room.file << "\n"
+            << first << "\n"
+            << "[listen.b]\naddress = 127.0.0.1:9002\nservice = board\nworkers = 1\n"
+            << "file = " << file << "\n"
+            << second << "\n";
+        BOOST_REQUIRE(::chmod(conf.c_str(), 0600) == 0);
+        return run_preforkd({"-t", "-c", conf});
+    };
+    const auto refused = [&](const std::string& file, const std::string& first,
+                             const std::string& second, const std::string& what) {
+        const Outcome outcome = verdict(file, first, second);
+        BOOST_TEST(outcome.exit == exited(6), outcome.printed);
+        BOOST_TEST(holds_all(outcome.printed,
+                             {what, "for the same file, " + room.file, "give both the same value"}),
+                   outcome.printed);
+    };
+    const std::string same = room.folder / "./bbfile";
+    refused(same, "sync = always", "sync = off",
+            "conf:12: listen.b: sync = off, but [listen.a], line 6 has sync = always");
+    refused(same, "", "sync = interval 1s",
+            "conf:12: listen.b: sync = interval 1s, but [listen.a], line 5 has sync = always");
+    refused(same, "sync = off", "",
+            "conf:11: listen.b: sync = always, but [listen.a], line 6 has sync = off");
+    BOOST_TEST((verdict(same, "sync = off", "sync = off").exit == exited(0)));
+    BOOST_TEST((verdict(twin, "", "sync = off").exit == exited(0)));
+    std::ofstream(room.file) << "";
+    std::filesystem::create_hard_link(room.file, twin);
+    refused(twin, "", "sync = off", "conf:12: listen.b: sync = off, but [listen.a], line 5");
+}
+
 BOOST_AUTO_TEST_CASE(a_worker_that_is_stopped_in_its_turn_is_killed_and_the_others_go_on) {
     const Room room;
     const auto pool = [&room](const std::string& name) {

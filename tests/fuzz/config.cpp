@@ -104,7 +104,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     Config config = build_config(sections, services(), {"/etc/served", "/home/u"}, resolve, faults);
     config.program = "served";
     config.source_file = "/etc/served/conf";
-    check_config(config, surroundings(), faults);
+    check_config(config, surroundings(), services(), faults);
     const auto breaks = std::count(text.begin(), text.end(), '\n');
     check_faults(faults, static_cast<unsigned>(breaks) + 1);
     if (faults.empty()) check_round_trip(config);

@@ -65,7 +65,7 @@ std::vector<KeySpec> option_keys() {
                    "nothing acknowledged is ever lost. With interval, so often: when the machine "
                    "loses power, so much may be lost, or the file be damaged. With off, when the "
                    "kernel likes: then it may be minutes. None of the three loses anything when "
-                   "processes are killed."},
+                   "processes are killed. Listeners that serve one file must have the same."},
         Key<ByteCount>{.name = "max_line",
                        .field = &Options::max_line,
                        .def = {4096},
