@@ -77,6 +77,10 @@ BOOST_AUTO_TEST_CASE(the_session_of_the_course) {
     BOOST_TEST(say("REPLACE 0/better\n") == "3.0 WROTE 0\n");
     BOOST_TEST(say("READ 0\n") == "2.0 MESSAGE 0 ann/better\n");
     BOOST_TEST(say("REPLACE 7/x\n") == "3.1 UNKNOWN 7 no message has this number\n");
+    BOOST_TEST(say("REPLACE 18446744073709551615/x\n") ==
+               "3.1 UNKNOWN 18446744073709551615 no message has this number\n");
+    BOOST_TEST(say("READ 0184467440737095516160\n") ==
+               "2.1 UNKNOWN 184467440737095516160 no message has this number\n");
     BOOST_TEST(last == Step::read);
     BOOST_TEST(say("QUIT and more\n") == "4.0 BYE see you\n");
     BOOST_TEST(last == Step::close);
@@ -192,6 +196,9 @@ BOOST_AUTO_TEST_CASE(watching_shows_what_comes_and_what_was_asked_for) {
     BOOST_TEST(clerk.show_new(visit, out, 1000));
     BOOST_TEST(out == "2.0 MESSAGE 2 ann/2\n2.0 MESSAGE 3 ann/3\n2.0 MESSAGE 4 ann/4\n");
     BOOST_TEST(visit.listed == 3u);
+    (void)say("WATCH 99999999999999999999\n");
+    clerk.begin_watch(visit);
+    BOOST_TEST(visit.has_shown_past());
 }
 
 BOOST_AUTO_TEST_CASE(an_empty_line_that_ends_a_watch_is_no_command) {

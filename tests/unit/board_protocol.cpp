@@ -41,6 +41,7 @@ std::string said(std::string_view line) {
                                         "last", "count", "watch", "quit",    "unknown"};
     out = names[static_cast<std::size_t>(command.verb)];
     if (command.number != no_number) out += " #" + std::to_string(command.number);
+    if (!command.digits.empty()) out += " (" + std::string(command.digits) + ")";
     if (command.count != no_number) out += " x" + std::to_string(command.count);
     if (!command.text.empty()) out += " [" + std::string(command.text) + "]";
     return out;
@@ -70,8 +71,10 @@ const Case cases[] = {
     {"READ 17 ", "read #17"},
     {"READ  17", "read #17"},
     {"READ 18446744073709551614", "read #18446744073709551614"},
-    {"READ 18446744073709551615", "2.2 ERROR READ say READ number"},
-    {"READ 18446744073709551616", "2.2 ERROR READ say READ number"},
+    {"READ 18446744073709551615", "read (18446744073709551615)"},
+    {"READ 0018446744073709551616", "read (18446744073709551616)"},
+    {"READ 00000000000000000000000000017", "read #17"},
+    {"READ 99999999999999999999x", "2.2 ERROR READ say READ number"},
     {"READ", "2.2 ERROR READ say READ number"},
     {"READ -1", "2.2 ERROR READ say READ number"},
     {"READ +1", "2.2 ERROR READ say READ number"},
@@ -95,6 +98,7 @@ const Case cases[] = {
     {"REPLACE 3/new", "replace #3 [new]"},
     {"REPLACE 3/a/b", "replace #3 [a/b]"},
     {"REPLACE  3 / new", "replace #3 [ new]"},
+    {"REPLACE 99999999999999999999/new", "replace (99999999999999999999) [new]"},
     {"REPLACE 3/", "3.2 ERROR WRITE the message is empty"},
     {"REPLACE 3", "3.2 ERROR WRITE say REPLACE number/message"},
     {"REPLACE /new", "3.2 ERROR WRITE say REPLACE number/message"},
@@ -105,6 +109,8 @@ const Case cases[] = {
     {"LIST", "list #0"},
     {"LIST 5", "list #5"},
     {"LIST 5 10", "list #5 x10"},
+    {"LIST 0 99999999999999999999", "list #0 x18446744073709551614"},
+    {"LIST 18446744073709551615", "list #18446744073709551614"},
     {"LIST 5 10 1", "2.2 ERROR LIST say LIST, LIST from or LIST from count"},
     {"LIST five", "2.2 ERROR LIST say LIST, LIST from or LIST from count"},
     {"LAST", "last x10"},
@@ -116,6 +122,7 @@ const Case cases[] = {
     {"COUNT 1", "2.2 ERROR COUNT say COUNT alone"},
     {"WATCH", "watch"},
     {"WATCH 0", "watch #0"},
+    {"WATCH 18446744073709551615", "watch #18446744073709551614"},
     {"WATCH now", "2.2 ERROR WATCH say WATCH or WATCH from"},
     {"QUIT", "quit"},
     {"QUIT so long\x01", "quit"},

@@ -74,7 +74,7 @@ Clerk::Step Clerk::obey(Visit& visit, const Command& command, Look& look, std::s
             append_hello(out, command.text);
             break;
         case Verb::read:
-            read(command.number, look, out);
+            read(command, look, out);
             break;
         case Verb::write:
         case Verb::replace:
@@ -100,7 +100,9 @@ Clerk::Step Clerk::obey(Visit& visit, const Command& command, Look& look, std::s
     return Step::read;
 }
 
-void Clerk::read(std::uint64_t number, Look& look, std::string& out) {
+void Clerk::read(const Command& command, Look& look, std::string& out) {
+    if (!command.digits.empty()) return append_unknown(out, Verb::read, command.digits);
+    const std::uint64_t number = command.number;
     const Snapshot* const snapshot = look.snapshot(Verb::read, out);
     if (snapshot == nullptr) return;
     const auto text = snapshot->read(number);
@@ -119,6 +121,7 @@ void Clerk::add_write(Visit& visit, const Command& command) const {
     request.text.reserve(poster.size() + 1 + command.text.size());
     request.text.append(poster).append(1, '/').append(command.text);
     if (command.verb == Verb::replace) request.replaces = command.number;
+    if (!command.digits.empty()) request.text = command.digits;  // which no message has
     visit.job->requests.push_back(std::move(request));
 }
 
@@ -126,6 +129,8 @@ void Clerk::answer_writes(Visit& visit, std::string& out) const {
     for (const WriteRequest& request : visit.job->requests) {
         if (!request.error)
             append_wrote(out, request.number);
+        else if (request.error == StoreError::unknown_number && *request.replaces == no_number)
+            append_unknown(out, Verb::replace, request.text);
         else if (request.error == StoreError::unknown_number)
             append_unknown(out, Verb::replace, *request.replaces);
         else

@@ -67,7 +67,7 @@ class Clerk {
 
     [[nodiscard]] Step obey(Visit& visit, const Command& command, Look& look, std::string& out);
     void add_write(Visit& visit, const Command& command) const;
-    void read(std::uint64_t number, Look& look, std::string& out);
+    void read(const Command& command, Look& look, std::string& out);
     void begin_list(Visit& visit, const Command& command, Look& look, std::string& out);
     [[nodiscard]] bool go_on_listing(Visit& visit, Look& look, std::string& out, std::size_t room);
     /// Appends message visit.list_next, and counts it unless it is damaged, which `out` then says.

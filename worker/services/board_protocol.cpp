@@ -60,13 +60,26 @@ std::string_view take_word(std::string_view& rest) noexcept {
     return word;
 }
 
-// Takes the next word off `rest` as a number; a missing one leaves `number` alone.
+bool are_digits(std::string_view word) noexcept {
+    return !word.empty() && word.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+// Takes the next word off `rest` as a number; a missing one leaves `number` alone. Behind any
+// message all numbers are alike.
 bool take_number(std::string_view& rest, std::uint64_t& number) noexcept {
     const auto word = take_word(rest);
     if (word.empty()) return true;
-    const auto parsed = parse_number(word);
-    if (parsed) number = *parsed;
-    return parsed.has_value();
+    if (!are_digits(word)) return false;
+    number = parse_number(word).value_or(no_number - 1);
+    return true;
+}
+
+// The number of a message. One that is too high for any is only unknown.
+bool parse_wanted(std::string_view word, Command& command) noexcept {
+    if (!are_digits(word)) return false;
+    command.number = parse_number(word).value_or(no_number);
+    if (command.number == no_number) command.digits = word.substr(word.find_first_not_of('0'));
+    return true;
 }
 
 void parse_user(std::string_view rest, Command& command) noexcept {
@@ -75,11 +88,7 @@ void parse_user(std::string_view rest, Command& command) noexcept {
 }
 
 void parse_read(std::string_view rest, Command& command) noexcept {
-    const auto number = parse_number(trimmed(rest));
-    if (number)
-        command.number = *number;
-    else
-        command.fault = "say READ number";
+    if (!parse_wanted(trimmed(rest), command)) command.fault = "say READ number";
 }
 
 void parse_write(std::string_view rest, Command& command) noexcept {
@@ -89,12 +98,10 @@ void parse_write(std::string_view rest, Command& command) noexcept {
 
 void parse_replace(std::string_view rest, Command& command) noexcept {
     const auto slash = rest.find('/');
-    const auto number = parse_number(trimmed(rest.substr(0, slash)));
-    if (slash == std::string_view::npos || !number) {
+    if (slash == std::string_view::npos || !parse_wanted(trimmed(rest.substr(0, slash)), command)) {
         command.fault = "say REPLACE number/message";
         return;
     }
-    command.number = *number;
     parse_write(rest.substr(slash + 1), command);
 }
 
@@ -235,8 +242,14 @@ void append_message(std::string& out, std::uint64_t number, std::string_view tex
 }
 
 void append_unknown(std::string& out, Verb verb, std::uint64_t number) {
+    char digits[20];  // 2^64 has 20
+    const auto end = std::to_chars(digits, digits + sizeof digits, number).ptr;
+    append_unknown(out, verb, std::string_view(digits, end));
+}
+
+void append_unknown(std::string& out, Verb verb, std::string_view digits) {
     out += verb == Verb::replace ? "3.1 UNKNOWN " : "2.1 UNKNOWN ";
-    append_number(out, number);
+    out += digits;
     out += " no message has this number\n";
 }
 

@@ -68,6 +68,7 @@ struct Command {
     Verb verb = Verb::unknown;
     std::string_view text;             ///< USER: the name; WRITE and REPLACE: the message
     std::uint64_t number = no_number;  ///< READ, REPLACE; LIST and WATCH: the first one to show
+    std::string_view digits;           ///< READ, REPLACE: the number, if it is no_number or higher
     std::uint64_t count = no_number;   ///< LIST and LAST: at most so many
     std::string_view fault;            ///< what is wrong with it; empty: nothing
 };
@@ -94,6 +95,7 @@ void append_hello(std::string& out, std::string_view name);
 void append_message(std::string& out, std::uint64_t number, std::string_view text);
 /// To a READ or REPLACE of a number that no message has.
 void append_unknown(std::string& out, Verb verb, std::uint64_t number);
+void append_unknown(std::string& out, Verb verb, std::string_view digits);
 void append_wrote(std::string& out, std::uint64_t number);
 void append_end(std::string& out, std::uint64_t count);
 void append_count(std::string& out, std::uint64_t count);
