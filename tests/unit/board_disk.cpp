@@ -118,7 +118,7 @@ BOOST_FIXTURE_TEST_SUITE(board_disk, Board)
 BOOST_AUTO_TEST_CASE(a_commit_returns_after_messages_and_then_the_meta_have_reached_the_disk) {
     BOOST_REQUIRE(post(store, "bob/text"));
     const auto first_sync = disk.journal.find('s');
-    BOOST_TEST(disk.journal.substr(first_sync) == "sms");
+    BOOST_TEST(disk.journal.substr(first_sync) == "smsm");  // and then the mark of it
     BOOST_TEST(disk.journal.substr(0, first_sync).find_first_not_of('w') == std::string::npos);
     BOOST_TEST(first_sync > 0u);
 }
@@ -131,7 +131,19 @@ BOOST_AUTO_TEST_CASE(without_durability_nothing_waits_for_the_disk_but_sync) {
     disk.journal.clear();
     BOOST_REQUIRE(post(lazy, "bob/text"));
     BOOST_TEST(disk.journal.find('s') == std::string::npos);
+    BOOST_TEST(disk.journal.back() == 'm');
+    BOOST_TEST(disk.journal.find('m') == disk.journal.size() - 1);  // no mark that could be wrong
     BOOST_TEST(!lazy.sync());
+    BOOST_TEST(disk.journal.back() == 's');
+}
+
+BOOST_AUTO_TEST_CASE(the_mark_of_the_last_commit_is_synced_when_the_board_is_closed) {
+    const Folder other;
+    {
+        Store own(other / "bb", new_board());
+        BOOST_REQUIRE(post(own, "bob/text"));
+        BOOST_TEST(disk.journal.back() == 'm');
+    }
     BOOST_TEST(disk.journal.back() == 's');
 }
 

@@ -132,10 +132,15 @@ error_code Transaction::put(std::uint64_t number, std::string_view text, unsigne
 }
 
 error_code Transaction::commit() noexcept {
+    const std::uint64_t number = ::mdb_txn_id(transaction_);
     const int code = ::mdb_txn_commit(std::exchange(transaction_, nullptr));
     if (code == 0) {
-        if (!store_->durable_ || !store_->sync()) return {};
-        return StoreError::sync_failed;
+        if (!store_->durable_) return {};
+        // None when others have committed meanwhile: their marks will do.
+        const auto committed = store_->pages_of(number, false);
+        if (store_->sync()) return StoreError::sync_failed;
+        if (committed) store_->mark(committed->meta());
+        return {};
     }
     // LMDB reports a short write and a failed sync alike. Our own descriptor knows: it was told of
     // no earlier failure. Source: fsync(2), NOTES; errseq in the kernel.

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "worker/services/board_error.hpp"
+#include "worker/services/board_record.hpp"
 
 namespace preforkd::worker::board {
 namespace {
@@ -93,7 +94,35 @@ Result<std::string> read_meta(int fd, unsigned index, std::uint64_t offset, Head
     return fault;
 }
 
-Result<Header> read_header_once(int fd) {
+// Of the older meta nothing more is asked: a failed write leaves the number of the one before with
+// the trees of the failed one. Source: LMDB 0.9, mdb_env_write_meta().
+std::string judge_marks(const Header& header) {
+    const auto newest = header.newest().transaction;
+    for (unsigned index = 0; index < 2; ++index) {
+        const Meta& meta = header.metas[index];
+        const Mark& mark = header.marks[index];
+        if (!mark.is_sound() || meta_of(mark.transaction) != index) continue;
+        if (mark.transaction > meta.transaction)
+            return fmt::format(
+                "has lost what was on the disk: page {} should say that {} transactions were "
+                "written, and says {}",
+                index, mark.transaction, meta.transaction);
+        if (mark.transaction == newest && mark.meta_checksum != Mark::of(meta).meta_checksum)
+            return "is damaged in its header";
+    }
+    return {};
+}
+
+error_code read_marks(int fd, Header& header) {
+    for (unsigned index = 0; index < 2; ++index) {
+        const auto place = place_of_mark(index, header.metas[0].free.page_size);
+        Mark& mark = header.marks[index];
+        if (::pread(fd, &mark, sizeof mark, static_cast<off_t>(place)) < 0) return last_error();
+    }
+    return {};
+}
+
+Result<Header> read_metas(int fd) {
     Header header;
     const auto first = read_meta(fd, 0, 0, header);
     if (!first) return first.error();
@@ -108,6 +137,18 @@ Result<Header> read_header_once(int fd) {
         if (is_known) break;
     }
     if (header.fault.empty()) header.fault = judge_both(header);
+    return header;
+}
+
+// The marks before the metas that are compared with them, for others may be committing.
+Result<Header> read_header_once(int fd) {
+    auto before = read_metas(fd);
+    if (!before || !before->fault.empty()) return before;
+    if (const auto error = read_marks(fd, *before)) return error;
+    auto header = read_metas(fd);
+    if (!header || !header->fault.empty()) return header;
+    header->marks = before->marks;
+    header->fault = judge_marks(*header);
     return header;
 }
 
@@ -138,7 +179,38 @@ Result<unsigned> search(const Page& page, std::uint64_t key, std::uint64_t lowes
     return low - 1;
 }
 
+std::string_view bytes_of(const auto& value) noexcept {
+    return {reinterpret_cast<const char*>(&value), sizeof value};
+}
+
 }  // namespace
+
+Mark Mark::of(const Meta& meta) noexcept {
+    Mark mark{.transaction = meta.transaction,
+              .meta_checksum = record_checksum(meta.transaction, bytes_of(meta))};
+    mark.own_checksum = record_checksum(mark.transaction, bytes_of(mark.meta_checksum));
+    return mark;
+}
+
+bool Mark::is_sound() const noexcept {
+    return own_checksum == record_checksum(transaction, bytes_of(meta_checksum));
+}
+
+Result<std::vector<std::uint64_t>> free_pages(const Entry& entry, const Meta& meta) {
+    constexpr std::size_t step = sizeof(std::uint64_t);
+    const std::size_t room = entry.value.size() / step;
+    if (room == 0 || entry.key > meta.transaction) return damaged();
+    const auto count = load<std::uint64_t>(entry.value.data());
+    if (count >= room) return damaged();
+    std::vector<std::uint64_t> pages(count);
+    std::uint64_t before = meta.last_page + 1;
+    for (std::size_t i = 0; i < count; ++i) {
+        pages[i] = load<std::uint64_t>(entry.value.data() + (i + 1) * step);
+        if (pages[i] >= before || pages[i] < 2) return damaged();
+        before = pages[i];
+    }
+    return pages;
+}
 
 Result<Header> read_header(int fd) {
     // Others may be committing: a meta read while it is written isn't damaged.
@@ -206,7 +278,8 @@ Result<Entry> Page::entry(unsigned i) const noexcept {
     const char* const key = found->bytes + sizeof(NodeHeader);
     const char* const value = key + sizeof(std::uint64_t);
     const auto size = found->value_size();
-    Entry entry{.key = load<std::uint64_t>(key), .value = {}};
+    Entry entry;
+    entry.key = load<std::uint64_t>(key);
     if (found->header.flags == 0) {
         entry.value = {value, size};
         return entry;
@@ -221,6 +294,8 @@ Result<Entry> Page::entry(unsigned i) const noexcept {
         size + sizeof header > all.size())
         return damaged();
     entry.value = all.substr(sizeof header, size);
+    entry.first_page = number;
+    entry.pages = count;
     return entry;
 }
 
@@ -303,6 +378,14 @@ bool Pages::is_way_sound(const Tree& tree, std::uint64_t key) const noexcept {
     return false;
 }
 
+// Every transaction, but a new board's first ones, frees pages and lists them under its number.
+std::string Pages::fault_of_age() const {
+    const auto freed = last(meta_.free);
+    if (!freed || freed->key == meta_.transaction) return {};
+    return fmt::format("claims that {} transactions were written, but lists {}", meta_.transaction,
+                       freed->key);
+}
+
 struct Pages::Walk {
     TreeVisitor& visitor;
     std::uint64_t pages_left;  // a damaged tree may lead in circles
@@ -318,6 +401,7 @@ bool Pages::walk_below(std::uint64_t number, unsigned depth, Walk& walk) const {
     if (depth == 0 || walk.pages_left == 0 || !here || here->is_leaf() != (depth == 1))
         return walk.visitor.on_damage(number);
     --walk.pages_left;
+    if (!walk.visitor.on_page(number)) return true;
     for (unsigned i = 0; i < here->size(); ++i) {
         bool goes_on = true;
         if (here->is_leaf()) {

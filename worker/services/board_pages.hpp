@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "shared/result.hpp"
 
@@ -46,9 +47,32 @@ static_assert(sizeof(Meta) == 136);
     return transaction & 1;
 }
 
+/// Says that a meta's state was on the disk, so that it can't get lost unseen: LMDB's metas have no
+/// checksum, and of two it takes the one that claims to be newer. Lies in the other meta's page, in
+/// the end that LMDB leaves alone, so that neither a lost write of one page takes both, nor is the
+/// page of the newest meta ever written again. All zero in a file that has none.
+/// Source: LMDB 0.9, mdb_env_write_meta() writes the struct alone; mdb_env_init_meta() whole pages,
+/// of a new file.
+struct Mark {
+    std::uint64_t transaction = 0;
+    std::uint32_t meta_checksum = 0;
+    std::uint32_t own_checksum = 0;
+
+    [[nodiscard]] static Mark of(const Meta& meta) noexcept;
+    [[nodiscard]] bool is_sound() const noexcept;
+};
+static_assert(sizeof(Mark) == 16);
+
+/// Where the mark of this transaction lies in a file of such pages.
+[[nodiscard]] constexpr std::uint64_t place_of_mark(std::uint64_t transaction,
+                                                    std::uint32_t page_size) noexcept {
+    return (meta_of(transaction + 1) + std::uint64_t{1}) * page_size - sizeof(Mark);
+}
+
 /// Both metas of a file.
 struct Header {
     std::array<Meta, 2> metas;
+    std::array<Mark, 2> marks;        ///< of the meta of the same index
     std::array<bool, 2> are_sound{};  ///< each by itself
     std::string fault;  ///< why the file must not be used, as "it ..."; empty: nothing is wrong
 
@@ -65,12 +89,20 @@ struct Header {
 struct Entry {
     std::uint64_t key = 0;
     std::string_view value;
+    std::uint64_t first_page = 0;  ///< of those that hold nothing but this value, if any
+    std::uint64_t pages = 0;
 };
+
+/// The pages that this transaction freed, the highest first. Valid as long as `entry`'s bytes.
+/// Errors: damaged: it is not as LMDB writes it.
+[[nodiscard]] Result<std::vector<std::uint64_t>> free_pages(const Entry& entry, const Meta& meta);
 
 /// Sees a whole tree. Each function returns whether to go on.
 class TreeVisitor {
   public:
     virtual bool on_entry(const Entry& entry) = 0;
+    /// This page is part of the tree. Returns whether to look at it, and at what hangs on it.
+    virtual bool on_page(std::uint64_t) { return true; }
     /// Something on page `number` makes no sense, and what hangs on it is lost.
     virtual bool on_damage(std::uint64_t number) = 0;
 
@@ -129,6 +161,9 @@ class Pages {
 
     /// The entry with the highest key. Errors: damaged, or there is none.
     [[nodiscard]] Result<Entry> last(const Tree& tree) const noexcept;
+
+    /// Why this can't be the state that its meta says it is, as "it ..."; empty: it can.
+    [[nodiscard]] std::string fault_of_age() const;
 
     /// Are all pages on the way to `key` sound, so that LMDB may change them?
     [[nodiscard]] bool is_way_sound(const Tree& tree, std::uint64_t key) const noexcept;

@@ -27,6 +27,10 @@ constexpr std::uint64_t smallest_map = std::uint64_t{1} << 24;
 constexpr std::uint64_t least_room = 64u << 10;
 constexpr std::uint64_t room_step = 1u << 20;
 
+constexpr const char* rescue =
+    "restore it from a backup, or 'preforkctl board export' what is left of it, and import that "
+    "into a new file";
+
 // "Opening a database can fail if another process is opening or closing it at exactly the same
 // time." Source: lmdb.h, Caveats. So only one does at a time. flock(2), for LMDB's own locks on
 // the other file are of fcntl(2) and stay untouched.
@@ -55,29 +59,11 @@ class FreeListCheck final : public TreeVisitor {
     [[nodiscard]] bool is_sound() const noexcept { return is_sound_; }
 
     bool on_entry(const Entry& entry) override {
-        is_sound_ = entry.key <= meta_.transaction && is_sound_list(entry.value);
-        return is_sound_;
+        return is_sound_ = free_pages(entry, meta_).has_value();
     }
     bool on_damage(std::uint64_t) override { return is_sound_ = false; }
 
   private:
-    // A count, then as many page numbers, the highest first.
-    [[nodiscard]] bool is_sound_list(std::string_view list) const noexcept {
-        const auto at = [list](std::size_t i) {
-            std::uint64_t number = 0;
-            std::memcpy(&number, list.data() + i * sizeof number, sizeof number);
-            return number;
-        };
-        const std::size_t room = list.size() / sizeof(std::uint64_t);
-        if (room == 0 || at(0) >= room) return false;
-        std::uint64_t before = meta_.last_page + 1;
-        for (std::size_t i = 1; i <= at(0); ++i) {
-            if (at(i) >= before || at(i) < 2) return false;
-            before = at(i);
-        }
-        return true;
-    }
-
     const Meta& meta_;
     bool is_sound_ = true;
 };
@@ -106,6 +92,10 @@ Store::Store(std::string path, const StoreOptions& options)
     clear_dead_readers();
 }
 
+Store::~Store() {
+    if (has_unsynced_mark_ && !failure_) ::fdatasync(file_.get());
+}
+
 void Store::open_file(const StoreOptions& options) {
     const int creating = options.create ? O_CREAT : 0;
     if (options.read_only) read_only_reason_ = "it was opened for reading only";
@@ -128,7 +118,10 @@ void Store::require_header() {
     const auto header = read_header(file_.get());
     if (!header) refuse(with_advice(header.error()), exit_failure);
     if (!header->fault.empty())
-        refuse(fmt::format("it {}; restore it from a backup, or name another file", header->fault),
+        refuse(fmt::format("it {}; {}", header->fault,
+                           header->are_sound[0] || header->are_sound[1]
+                               ? rescue
+                               : "restore it from a backup, or name another file"),
                exit_failure);
     page_size_ = header->newest().free.page_size;
 }
@@ -233,12 +226,14 @@ void Store::require_sound_messages() {
     const auto snapshot = reader.snapshot();
     if (!snapshot) refuse(with_advice(snapshot.error()), exit_failure);
     const auto& messages = snapshot->pages().meta().messages;
+    if (const auto fault = snapshot->pages().fault_of_age(); !fault.empty())
+        refuse(fmt::format("it is damaged: it {}; {}", fault, rescue), exit_failure);
     const auto last = snapshot->pages().last(messages);
     if (last && last->key != snapshot->end() - 1)
-        refuse(fmt::format("it is damaged: it counts {} messages, but the last one is number {}; "
-                           "restore it from a backup, or export what can be read",
-                           messages.entries, last->key),
-               exit_failure);
+        refuse(
+            fmt::format("it is damaged: it counts {} messages, but the last one is number {}; {}",
+                        messages.entries, last->key, rescue),
+            exit_failure);
 }
 
 void Store::distrust_free_list() {
@@ -294,6 +289,17 @@ void Store::make_room(std::uint64_t last_page) noexcept {
     }
 }
 
+// Only what is on the disk is marked, so a mark that is newer than its meta is no false alarm,
+// whatever the power loses. Nothing waits for the mark: the next commit's sync takes it along. Two
+// workers may write theirs in the wrong order, or one die before it has, and then less is noticed.
+void Store::mark(const Meta& durable) noexcept {
+    if (meta_in_map(meta_of(durable.transaction + 1)).transaction > durable.transaction) return;
+    const Mark mark = Mark::of(durable);
+    const auto place = place_of_mark(durable.transaction, page_size_);
+    const ssize_t written = ::pwrite(file_.get(), &mark, sizeof mark, static_cast<off_t>(place));
+    has_unsynced_mark_ = written == sizeof mark;
+}
+
 int Store::clear_dead_readers() noexcept {
     int dead = 0;
     static_cast<void>(::mdb_reader_check(environment_.get(), &dead));
@@ -304,17 +310,19 @@ void Store::announce() noexcept {
     static_cast<void>(::futimens(file_.get(), nullptr));
 }
 
+Meta Store::meta_in_map(unsigned index) const noexcept {
+    Meta meta;
+    std::memcpy(&meta, map_.get() + index * page_size_ + 16, sizeof meta);
+    return meta;
+}
+
 // None: the meta is, or may be, on its way to being the one of two transactions later. It can't be
 // before the one in between stands in the other meta.
 std::optional<Pages> Store::pages_of(std::uint64_t transaction, bool is_newest) const noexcept {
-    const auto load = [this](unsigned index) {
-        Meta meta;
-        std::memcpy(&meta, map_.get() + index * page_size_ + 16, sizeof meta);
-        return meta;
-    };
-    const Meta meta = load(meta_of(transaction));
+    const Meta meta = meta_in_map(meta_of(transaction));
     std::atomic_thread_fence(std::memory_order_acquire);
-    if (!is_newest && load(meta_of(transaction + 1)).transaction > transaction) return std::nullopt;
+    if (!is_newest && meta_in_map(meta_of(transaction + 1)).transaction > transaction)
+        return std::nullopt;
     if (meta.transaction != transaction || meta.free.page_size != page_size_ ||
         meta.last_page >= map_.get_deleter().size / page_size_)
         return std::nullopt;

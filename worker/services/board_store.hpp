@@ -44,6 +44,7 @@ class Store {
     /// Throws StartupError with the whole message: no such file, not a board, cut, damaged, no
     /// permission.
     Store(std::string path, const StoreOptions& options);
+    ~Store();
     Store(const Store&) = delete;
     Store& operator=(const Store&) = delete;
 
@@ -94,6 +95,8 @@ class Store {
     void require_sound_messages();
     void distrust_free_list();
     void make_room(std::uint64_t last_page) noexcept;
+    void mark(const Meta& durable) noexcept;
+    [[nodiscard]] Meta meta_in_map(unsigned index) const noexcept;
     [[noreturn]] void refuse(std::string_view reason, int exit_code) const;
     [[nodiscard]] std::optional<Pages> pages_of(std::uint64_t transaction,
                                                 bool is_newest) const noexcept;
@@ -108,6 +111,7 @@ class Store {
     std::uint32_t page_size_ = 0;
     error_code failure_;
     std::uint64_t awaited_page_ = 0;  // while the last one is before it, the file has room
+    bool has_unsynced_mark_ = false;
 };
 
 /// One moment's messages, for as long as the object lives.

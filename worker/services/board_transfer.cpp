@@ -12,6 +12,7 @@
 
 #include "shared/exit_code.hpp"
 #include "shared/syscalls.hpp"
+#include "worker/services/board_account.hpp"
 #include "worker/services/board_protocol.hpp"
 #include "worker/services/board_record.hpp"
 #include "worker/services/board_signals.hpp"
@@ -76,21 +77,30 @@ class Wreck {
 // Goes through all messages and tells of every number that is missing or damaged.
 class Examination : public TreeVisitor {
   public:
-    Examination(const Meta& meta, const Progress& progress, const OnFault& on_fault)
-        : end_(first_number + meta.messages.entries), progress_(progress), on_fault_(on_fault) {}
+    Examination(const Pages& pages, const Progress& progress, const OnFault& on_fault)
+        : pages_(pages),
+          end_(first_number + pages.meta().messages.entries),
+          progress_(progress),
+          on_fault_(on_fault),
+          account_(pages, [this](const std::string& fault) { tell(fault); }) {}
     virtual ~Examination() = default;
     Examination(const Examination&) = delete;
     Examination& operator=(const Examination&) = delete;
 
-    void examine(const Pages& pages) {
-        pages.walk(pages.meta().messages, *this);
+    void examine() {
+        if (const auto fault = pages_.fault_of_age(); !fault.empty()) tell("it " + fault);
+        pages_.walk(pages_.meta().messages, *this);
         miss_up_to(end_);
+        account_.close();
         progress_(end_ - first_number, end_ - first_number);
     }
 
     [[nodiscard]] Examined result() const { return result_; }
 
+    bool on_page(std::uint64_t number) override { return account_.take(number, 1); }
+
     bool on_entry(const Entry& entry) override {
+        if (entry.pages > 0) static_cast<void>(account_.take(entry.first_page, entry.pages));
         if (entry.key < next_ || entry.key >= end_) {
             tell(fmt::format("message {} lies where it doesn't belong", entry.key));
             return true;
@@ -108,6 +118,7 @@ class Examination : public TreeVisitor {
     }
 
     bool on_damage(std::uint64_t number) override {
+        account_.lose();
         tell(fmt::format("page {} is damaged", number));
         return true;
     }
@@ -129,17 +140,19 @@ class Examination : public TreeVisitor {
         next_ = number;
     }
 
+    const Pages& pages_;
     const std::uint64_t end_;
     const Progress& progress_;
     const OnFault& on_fault_;
+    PageAccount account_;
     std::uint64_t next_ = first_number;
     Examined result_;
 };
 
 class Export final : public Examination {
   public:
-    Export(const Meta& meta, int out, const Progress& progress, const OnFault& on_fault)
-        : Examination(meta, progress, on_fault), out_(out) {}
+    Export(const Pages& pages, int out, const Progress& progress, const OnFault& on_fault)
+        : Examination(pages, progress, on_fault), out_(out) {}
 
     void flush() {
         if (const auto error = write_all(out_, lines_)) fail("can't write the text", error);
@@ -162,6 +175,7 @@ std::uint64_t with_pages(const std::string& path, const OnFault& on_fault,
                          const std::function<void(const Pages&)>& examine) {
     StoreOptions options;
     options.salvage = true;
+    options.read_only = true;
     std::optional<Store> store;
     try {
         store.emplace(path, options);
@@ -177,9 +191,8 @@ std::uint64_t with_pages(const std::string& path, const OnFault& on_fault,
     Reader reader(*store);
     const auto snapshot = reader.snapshot();
     if (!snapshot) fail(path, snapshot.error());
-    if (!store->read_only_reason().empty()) on_fault(store->read_only_reason());
     examine(snapshot->pages());
-    return store->read_only_reason().empty() ? 0 : 1;
+    return 0;
 }
 
 // The lines of a descriptor, one after the other.
@@ -324,8 +337,8 @@ Examined export_board(const std::string& path, int out, const Progress& progress
                       const OnFault& on_fault) {
     Examined result;
     const auto faults = with_pages(path, on_fault, [&](const Pages& pages) {
-        Export work(pages.meta(), out, progress, on_fault);
-        work.examine(pages);
+        Export work(pages, out, progress, on_fault);
+        work.examine();
         work.flush();
         result = work.result();
     });
@@ -336,8 +349,8 @@ Examined export_board(const std::string& path, int out, const Progress& progress
 Examined check_board(const std::string& path, const Progress& progress, const OnFault& on_fault) {
     Examined result;
     const auto faults = with_pages(path, on_fault, [&](const Pages& pages) {
-        Examination work(pages.meta(), progress, on_fault);
-        work.examine(pages);
+        Examination work(pages, progress, on_fault);
+        work.examine();
         result = work.result();
     });
     result.faults += faults;
