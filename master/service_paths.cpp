@@ -115,16 +115,37 @@ UniqueFd open_path(const std::string& path, Opens kind, const std::optional<Data
     return open_data_file(path, flags, owner);
 }
 
+/// What is there, of a disk that is read-only. EROFS if nothing is.
+UniqueFd open_to_read(const std::string& path, const DataOwner& owner) {
+    UniqueFd file = open_path(path, Opens::data_file, std::nullopt);
+    if (!file.is_open() && errno == EACCES && ::geteuid() == 0) {
+        const ActingAs acting(owner);
+        file = open_path(path, Opens::data_file, std::nullopt);
+    }
+    if (!file.is_open() && errno == ENOENT) errno = EROFS;
+    return file;
+}
+
+bool is_read_only(const UniqueFd& file) {
+    return (::fcntl(file.get(), F_GETFL) & O_ACCMODE) == O_RDONLY;
+}
+
+/// `may_lack`: what can't be made is not needed.
 Problem open_one(const std::string& path, Opens kind, const std::optional<DataOwner>& owner,
-                 UniqueFd& opened) {
+                 UniqueFd& opened, bool may_lack) {
     opened = open_path(path, kind, owner);
+    if (!opened.is_open() && errno == EROFS && owner) {
+        opened = open_to_read(path, *owner);
+        if (!opened.is_open() && errno == EROFS && may_lack) return {};
+    }
     if (!opened.is_open()) {
         if (kind == Opens::data_file && errno == ENOENT && !owner) return {};
         return system_problem(errno);
     }
     if (kind == Opens::folder) return {};
     const uid_t data_owner = owner ? owner->user : ::geteuid();
-    return regular_file_problem(opened, kind == Opens::data_file && owner, data_owner);
+    const bool is_written = kind == Opens::data_file && owner && !is_read_only(opened);
+    return regular_file_problem(opened, is_written, data_owner);
 }
 
 /// What there is to open for one key: the names under which a worker finds it, and where it is.
@@ -157,17 +178,20 @@ std::vector<OpenedPath> open_service_paths(const Config& config,
                 continue;
             const Origin origin = setting->origins.empty() ? Origin{} : setting->origins.front();
             const Opens kind = key.opens == Opens::data_with_lock ? Opens::data_file : key.opens;
+            Problem before;  // one that lies on the way to both is told once
+            bool may_lack = false;
             for (const auto& [name, path] : parts_of(key, setting->values.front())) {
                 OpenedPath opened{index, name, {}};
-                const Problem problem = open_one(path, kind, owner, opened.descriptor);
-                if (problem.what.empty()) {
-                    paths.push_back(std::move(opened));
-                    continue;
-                }
-                faults.push_back({origin, "listen." + section.name,
-                                  fmt::format("{} '{}': {}", key.name, path, problem.what),
-                                  problem.hint});
-                break;
+                const Problem problem = open_one(path, kind, owner, opened.descriptor, may_lack);
+                const bool is_open = opened.descriptor.is_open();
+                // Where nobody can write, nobody needs a lock.
+                may_lack = owner && is_open && is_read_only(opened.descriptor);
+                if (!problem.what.empty() && (is_open || problem.what != before.what))
+                    faults.push_back({origin, "listen." + section.name,
+                                      fmt::format("{} '{}': {}", key.name, path, problem.what),
+                                      problem.hint});
+                if (problem.what.empty() && is_open) paths.push_back(std::move(opened));
+                before = problem;
             }
         }
     }

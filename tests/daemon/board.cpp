@@ -311,6 +311,57 @@ BOOST_AUTO_TEST_CASE(listeners_that_share_a_file_must_agree_on_sync) {
     refused(twin, "", "sync = off", "conf:12: listen.b: sync = off, but [listen.a], line 5");
 }
 
+BOOST_AUTO_TEST_CASE(a_board_on_a_read_only_disk_is_read, *precondition(needs_root)) {
+    const Room room;
+    {
+        Daemon server(alone(room));
+        server.start();
+        BOOST_TEST(visit(server).ask("WRITE kept") == "3.0 WROTE 0");
+        server.stop();
+    }
+    Setup setup = alone(room);
+    const std::string folder = room.folder.path();
+    setup.parent = [&folder] {
+        const char* const path = folder.c_str();
+        if (::unshare(CLONE_NEWNS) < 0 ||
+            ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0 ||
+            ::mount(path, path, nullptr, MS_BIND, nullptr) < 0 ||
+            ::mount(nullptr, path, nullptr, MS_BIND | MS_REMOUNT | MS_RDONLY, nullptr) < 0)
+            ::_exit(97);
+    };
+    for (const bool has_lock : {true, false}) {
+        if (!has_lock) std::filesystem::remove(room.file + "-lock");
+        Daemon server(setup);
+        server.start();
+        server.wait_for_line(
+            {" error ", room.file + ": the board can only be read: Read-only file system"});
+        Client client = visit(server);
+        BOOST_TEST(client.ask("READ 0") == "2.0 MESSAGE 0 nobody/kept");
+        BOOST_TEST(client.ask("WRITE none").starts_with("3.2 ERROR WRITE "));
+        server.stop();
+    }
+    std::filesystem::remove(room.file);
+    Daemon server(setup);
+    server.begin_launch();
+    const Outcome outcome = server.outcome();
+    BOOST_TEST(outcome.exit == exited(6));
+    BOOST_TEST(holds_all(outcome.printed, {room.file + "': Read-only file system"}),
+               outcome.printed);
+}
+
+BOOST_AUTO_TEST_CASE(files_of_somebody_else_are_both_named, *precondition(needs_root)) {
+    const Room room;
+    overwrite(room.file, "");
+    overwrite(room.file + "-lock", "");
+    Daemon server(alone(room));
+    server.begin_launch();
+    const Outcome outcome = server.outcome();
+    BOOST_TEST(outcome.exit == exited(6));
+    BOOST_TEST(
+        holds_all(outcome.printed, {"bbfile': belongs to uid 0", "bbfile-lock': belongs to"}),
+        outcome.printed);
+}
+
 BOOST_AUTO_TEST_CASE(a_worker_that_is_stopped_in_its_turn_is_killed_and_the_others_go_on) {
     const Room room;
     const auto pool = [&room](const std::string& name) {

@@ -1,5 +1,8 @@
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
@@ -9,6 +12,7 @@
 
 #include "board_fixture.hpp"
 #include "worker/services/board_links.hpp"
+#include "worker/services/board_transfer.hpp"
 #include "worker/services/board_writer.hpp"
 
 // What the board does when the disk is full, fails, or can only be read. The disk is this file's:
@@ -270,6 +274,75 @@ BOOST_AUTO_TEST_CASE(a_file_that_may_only_be_read_is_read) {
     BOOST_TEST(child.exit_code() == 0);
 }
 
+BOOST_AUTO_TEST_CASE(a_sound_board_that_may_only_be_read_is_found_sound_and_exported) {
+    // Each said: 1 faults.
+    std::filesystem::permissions(folder.path(), std::filesystem::perms(0755));
+    std::filesystem::permissions(folder / "bb", std::filesystem::perms(0444));
+    std::filesystem::permissions(folder / "bb-lock", std::filesystem::perms(0666));
+    const UniqueFd null(::open("/dev/null", O_WRONLY | O_CLOEXEC));
+    const auto examine = [&] {
+        const Progress progress = [](auto, auto) {};
+        const OnFault on_fault = [](const std::string& fault) {
+            dprintf(2, "%s\n", fault.c_str());
+        };
+        const auto checked = check_board(folder / "bb", progress, on_fault);
+        const auto exported = export_board(folder / "bb", null.get(), progress, on_fault);
+        return checked.faults + exported.faults == 0 && checked.messages == 20 ? 0 : 2;
+    };
+    Child other([&] { return become_nobody() ? examine() : 1; });
+    BOOST_TEST(other.exit_code() == 0);
+    if (::geteuid() != 0) return;
+    for (const bool has_lock : {true, false}) {
+        if (!has_lock) std::filesystem::remove(folder / "bb-lock");
+        Child on_read_only_disk([&] {
+            const auto path = folder.path().c_str();
+            constexpr unsigned long again = MS_BIND | MS_REMOUNT | MS_RDONLY;
+            if (::unshare(CLONE_NEWNS) < 0 ||
+                ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0 ||
+                ::mount(path, path, nullptr, MS_BIND, nullptr) < 0 ||
+                ::mount(nullptr, path, nullptr, again, nullptr) < 0)
+                return 77;
+            Store own(folder / "bb", {});
+            if (own.read_only_reason().find("Read-only file system") != 0) return 3;
+            if (read(own, 19) != "ann/19") return 4;
+            if (try_to_post(own, "bob/none") != StoreError::read_only) return 5;
+            return 0;
+        });
+        const int code = on_read_only_disk.exit_code();
+        BOOST_TEST((code == 0 || code == 77), code);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(what_root_makes_belongs_to_the_owner_of_the_file_or_of_its_folder) {
+    if (::geteuid() != 0) return;
+    const auto owner_of = [](const std::string& path) {
+        struct stat status {};
+        return ::stat(path.c_str(), &status) == 0 ? status.st_uid : -1u;
+    };
+    const Folder other;
+    BOOST_REQUIRE(::chown(other.path().c_str(), nobody, nobody) == 0);
+    { Store own(other / "bb", new_board()); }
+    BOOST_TEST(owner_of(other / "bb") == nobody);
+    BOOST_TEST(owner_of(other / "bb-lock") == nobody);
+    std::filesystem::remove(other / "bb-lock");
+    BOOST_REQUIRE(::chown(other.path().c_str(), 0, 0) == 0);
+    const auto result = check_board(
+        other / "bb", [](auto, auto) {}, [](auto&) {});
+    BOOST_TEST(result.faults == 0u);
+    BOOST_TEST(owner_of(other / "bb-lock") == nobody);
+}
+
+BOOST_AUTO_TEST_CASE(a_board_that_can_not_be_made_leaves_nothing_behind) {
+    const Folder other;
+    disk.write_error = ENOSPC;
+    BOOST_TEST(refusal(other / "bb", new_board()) ==
+               (other / "bb") + ": No space left on device; make room on its disk, and try again");
+    BOOST_TEST(std::filesystem::is_empty(other.path()));
+    overwrite(other / "text", std::string(9000, 'x'));
+    BOOST_TEST(refusal(other / "text", new_board()) != "");
+    BOOST_TEST(!std::filesystem::exists(other / "text-lock"));
+}
+
 BOOST_AUTO_TEST_CASE(who_may_not_even_lock_the_file_is_told_so) {
     std::filesystem::permissions(folder.path(), std::filesystem::perms(0755));
     std::filesystem::permissions(folder / "bb", std::filesystem::perms(0444));
@@ -278,7 +351,8 @@ BOOST_AUTO_TEST_CASE(who_may_not_even_lock_the_file_is_told_so) {
         if (::geteuid() != 0)
             std::filesystem::permissions(folder / "bb-lock", std::filesystem::perms(0));
         if (!become_nobody()) return 1;
-        const auto expected = "its lock file " + (folder / "bb-lock") + ": Permission denied";
+        const auto expected =
+            "its lock file " + (folder / "bb-lock") + ": Permission denied; do this as its owner";
         return refusal(folder / "bb").ends_with(expected) ? 0 : 2;
     });
     BOOST_TEST(child.exit_code() == 0);

@@ -142,6 +142,7 @@ void Board::open(const Options& options) {
     wanted.durable = options.sync.mode == SyncPolicy::Mode::always;
     const int data = context_->descriptor("file");
     const int lock = context_->descriptor("file-lock");
+    wanted.lockless = lock < 0;
     file_use_ = std::make_shared<FileUse>(data, wanted.shown_as);
     const DescriptorLinks links(data, lock);
     store_ = std::make_unique<Store>(links.path(), wanted);

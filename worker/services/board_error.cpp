@@ -68,7 +68,7 @@ error_code lmdb_error(int code) noexcept {
     return {code, category};
 }
 
-std::string with_advice(const error_code& error) {
+std::string with_advice(const error_code& error, Doing doing) {
     const auto is = [&](auto... codes) { return ((error == lmdb_error(codes)) || ...); };
     const char* advice = "";
     if (is(MDB_MAP_FULL))
@@ -82,7 +82,9 @@ std::string with_advice(const error_code& error) {
     else if (is(MDB_VERSION_MISMATCH))
         advice = "; export it by the program that made it, and import that into a new file";
     else if (is(ENOSPC, EDQUOT))
-        advice = "; make room on its disk: messages are taken again as soon as there is some";
+        advice = doing == Doing::opening
+                     ? "; make room on its disk, and try again"
+                     : "; make room on its disk: messages are taken again as soon as there is some";
     else if (is(EROFS))
         advice = "; under systemd, name its folder in ReadWritePaths= (systemctl edit)";
     else if (is(EIO))

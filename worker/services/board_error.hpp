@@ -18,8 +18,11 @@ enum class StoreError {
 /// Source: lmdb.h, "Return Codes".
 [[nodiscard]] error_code lmdb_error(int code) noexcept;
 
+/// When something goes wrong: while a board is opened, or later.
+enum class Doing { opening, serving };
+
 /// What went wrong and, where there is something, what an administrator can do about it.
-[[nodiscard]] std::string with_advice(const error_code& error);
+[[nodiscard]] std::string with_advice(const error_code& error, Doing doing = Doing::serving);
 
 /// Has LMDB given up this process's environment, so that only a new process can go on?
 [[nodiscard]] bool is_fatal(const error_code& error) noexcept;

@@ -84,7 +84,20 @@ Store::Store(std::string path, const StoreOptions& options)
       durable_(options.durable) {
     open_file(options);
     const Turn turn(file_.get());
+    try {
+        open(options);
+    } catch (...) {
+        remove_made();
+        throw;
+    }
+}
+
+void Store::open(const StoreOptions& options) {
     require_header();
+    if (!options.lockless) make_lock_file();
+    if (options.lockless && read_only_reason_.empty())
+        refuse("it can be written meanwhile, but has no lock file; try again", exit_failure);
+    is_lockless_ = options.lockless;
     open_environment(options.map_size);
     prepare_tree();
     if (!options.salvage) require_sound_messages();
@@ -97,26 +110,64 @@ Store::~Store() {
 }
 
 void Store::open_file(const StoreOptions& options) {
-    const int creating = options.create ? O_CREAT : 0;
+    is_only_to_read_ = options.read_only;
     if (options.read_only) read_only_reason_ = "it was opened for reading only";
-    if (!options.read_only)
-        file_.reset(::open(path_.c_str(), O_RDWR | O_CLOEXEC | creating, file_mode));
+    if (options.create) make_file();
+    if (!file_.is_open() && !options.read_only)
+        file_.reset(::open(path_.c_str(), O_RDWR | O_CLOEXEC));
     if (!file_.is_open() && !options.read_only && is_denied(errno))
-        read_only_reason_ = last_error().message();
+        read_only_reason_ = with_advice(last_error(), Doing::opening);
     if (!read_only_reason_.empty()) file_.reset(::open(path_.c_str(), O_RDONLY | O_CLOEXEC));
     if (!file_.is_open())
         refuse(last_error().message(), is_denied(errno) ? exit_no_privilege : exit_failure);
     struct stat status {};
-    if (::fstat(file_.get(), &status) < 0) refuse(with_advice(last_error()), exit_failure);
+    if (::fstat(file_.get(), &status) < 0)
+        refuse(with_advice(last_error(), Doing::opening), exit_failure);
     if (!S_ISREG(status.st_mode)) refuse("it is not a file", exit_configuration);
+}
+
+// Unless there is one.
+void Store::make_file() {
+    file_.reset(::open(path_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, file_mode));
+    has_made_file_ = file_.is_open();
+    if (!has_made_file_ || ::geteuid() != 0) return;
+    const auto folder = std::filesystem::absolute(path_).parent_path();
+    struct stat status {};
+    if (::stat(folder.c_str(), &status) == 0 &&
+        ::fchown(file_.get(), status.st_uid, status.st_gid) == 0)
+        return;
+    const auto error = last_error();
+    remove_made();
+    refuse(with_advice(error, Doing::opening), exit_failure);
+}
+
+// LMDB would make it for whoever we are, and then the server's workers couldn't open it.
+void Store::make_lock_file() {
+    struct stat data {};
+    if (::fstat(file_.get(), &data) < 0) refuse(last_error().message(), exit_failure);
+    const auto path = path_ + "-lock";
+    const UniqueFd lock(
+        ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+    if (!lock.is_open()) return;  // it is there, or LMDB will say why it can't be made
+    has_made_lock_ = true;
+    if ((::geteuid() == 0 && ::fchown(lock.get(), data.st_uid, data.st_gid) < 0) ||
+        ::fchmod(lock.get(), data.st_mode & 0666) < 0)
+        refuse(fmt::format("its lock file {}-lock: {}", name_, last_error().message()),
+               exit_failure);
+}
+
+void Store::remove_made() const noexcept {
+    if (has_made_file_) ::unlink(path_.c_str());
+    if (has_made_lock_) ::unlink((path_ + "-lock").c_str());
 }
 
 void Store::require_header() {
     struct stat status {};
-    if (::fstat(file_.get(), &status) < 0) refuse(with_advice(last_error()), exit_failure);
+    if (::fstat(file_.get(), &status) < 0)
+        refuse(with_advice(last_error(), Doing::opening), exit_failure);
     if (is_unborn(static_cast<std::uint64_t>(status.st_size))) create_environment();
     const auto header = read_header(file_.get());
-    if (!header) refuse(with_advice(header.error()), exit_failure);
+    if (!header) refuse(with_advice(header.error(), Doing::opening), exit_failure);
     if (!header->fault.empty())
         refuse(fmt::format("it {}; {}", header->fault,
                            header->are_sound[0] || header->are_sound[1]
@@ -145,22 +196,24 @@ bool Store::is_unborn(std::uint64_t size) const {
 }
 
 void Store::create_environment() {
+    if (is_only_to_read_) refuse("it is empty, no bulletin board yet", exit_failure);
     if (!read_only_reason_.empty())
         refuse(fmt::format("it is empty and can't be written: {}", read_only_reason_),
                exit_no_privilege);
-    if (::ftruncate(file_.get(), 0) < 0) refuse(with_advice(last_error()), exit_failure);
+    if (::ftruncate(file_.get(), 0) < 0)
+        refuse(with_advice(last_error(), Doing::opening), exit_failure);
     MDB_env* environment = nullptr;
     int code = ::mdb_env_create(&environment);
     if (code == 0)
         code = ::mdb_env_open(environment, path_.c_str(), MDB_NOSUBDIR | MDB_NOLOCK, file_mode);
     ::mdb_env_close(environment);
-    if (code != 0) refuse(with_advice(lmdb_error(code)), exit_failure);
+    if (code != 0) refuse(with_advice(lmdb_error(code), Doing::opening), exit_failure);
     // The file, and its name in the folder, must be there after a loss of power.
     const auto folder = std::filesystem::path(path_).parent_path();
     const UniqueFd folder_fd(
         ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (::fsync(file_.get()) < 0 || (folder_fd.is_open() && ::fsync(folder_fd.get()) < 0))
-        refuse(with_advice(last_error()), exit_failure);
+        refuse(with_advice(last_error(), Doing::opening), exit_failure);
 }
 
 void Store::open_environment(std::uint64_t map_size) {
@@ -174,9 +227,10 @@ void Store::open_environment(std::uint64_t map_size) {
         code = try_environment(map_size);
     }
     if (is_denied(code))
-        refuse(fmt::format("its lock file {}-lock: {}", name_, lmdb_error(code).message()),
+        refuse(fmt::format("its lock file {}-lock: {}; do this as its owner", name_,
+                           lmdb_error(code).message()),
                exit_no_privilege);
-    if (code != 0) refuse(with_advice(lmdb_error(code)), exit_failure);
+    if (code != 0) refuse(with_advice(lmdb_error(code), Doing::opening), exit_failure);
 }
 
 // MDB_NOMETASYNC: commit() syncs after LMDB has, outside of LMDB's lock, so that the next writer
@@ -188,6 +242,7 @@ int Store::try_environment(std::uint64_t map_size) {
     unsigned flags = MDB_NOSUBDIR | MDB_NOTLS | MDB_NOMETASYNC;
     if (!durable_) flags |= MDB_NOSYNC;
     if (!read_only_reason_.empty()) flags |= MDB_RDONLY;
+    if (is_lockless_) flags |= MDB_NOLOCK;
     int code = ::mdb_env_set_maxreaders(environment, max_readers);
     if (code == 0) code = ::mdb_env_set_mapsize(environment, map_size);
     if (code == 0) code = ::mdb_env_open(environment, path_.c_str(), flags, file_mode);
@@ -205,26 +260,26 @@ int Store::try_environment(std::uint64_t map_size) {
 // LMDB forgets how the main tree's keys compare unless it is opened, and a new one has to be told.
 void Store::prepare_tree() {
     const auto header = read_header(file_.get());
-    if (!header) refuse(with_advice(header.error()), exit_failure);
+    if (!header) refuse(with_advice(header.error(), Doing::opening), exit_failure);
     const bool is_new = header->newest().messages.flags == 0;
     const bool can_write = read_only_reason_.empty();
     MDB_txn* transaction = nullptr;
     MDB_dbi tree = 0;
     int code = ::mdb_txn_begin(environment_.get(), nullptr, is_new && can_write ? 0 : MDB_RDONLY,
                                &transaction);
-    if (code != 0) refuse(with_advice(lmdb_error(code)), exit_failure);
+    if (code != 0) refuse(with_advice(lmdb_error(code), Doing::opening), exit_failure);
     code = ::mdb_dbi_open(transaction, nullptr, is_new && can_write ? MDB_INTEGERKEY : 0, &tree);
     if (code == 0)
         code = ::mdb_txn_commit(transaction);
     else
         ::mdb_txn_abort(transaction);
-    if (code != 0) refuse(with_advice(lmdb_error(code)), exit_failure);
+    if (code != 0) refuse(with_advice(lmdb_error(code), Doing::opening), exit_failure);
 }
 
 void Store::require_sound_messages() {
     Reader reader(*this);
     const auto snapshot = reader.snapshot();
-    if (!snapshot) refuse(with_advice(snapshot.error()), exit_failure);
+    if (!snapshot) refuse(with_advice(snapshot.error(), Doing::opening), exit_failure);
     const auto& messages = snapshot->pages().meta().messages;
     if (const auto fault = snapshot->pages().fault_of_age(); !fault.empty())
         refuse(fmt::format("it is damaged: it {}; {}", fault, rescue), exit_failure);
@@ -239,7 +294,7 @@ void Store::require_sound_messages() {
 void Store::distrust_free_list() {
     Reader reader(*this);
     const auto snapshot = reader.snapshot();
-    if (!snapshot) refuse(with_advice(snapshot.error()), exit_failure);
+    if (!snapshot) refuse(with_advice(snapshot.error(), Doing::opening), exit_failure);
     FreeListCheck check(snapshot->pages().meta());
     snapshot->pages().walk(snapshot->pages().meta().free, check);
     if (!check.is_sound())

@@ -28,6 +28,7 @@ struct StoreOptions {
     std::string shown_as;    ///< the file's name in messages; empty: its path
     bool create = false;     ///< make a new board if there is no file
     bool read_only = false;  ///< never write, though it could
+    bool lockless = false;   ///< there is no lock file, and nobody can write. Requires: read_only
     bool salvage = false;    ///< open it although its messages are damaged, to rescue what is left
     bool durable = true;     ///< each commit waits for the disk. Without, sync() does, and power
                              ///< lost between the two may damage the file, not only shorten it
@@ -40,7 +41,9 @@ class Reader;
 class Store {
   public:
     /// Opens `path` and its lock file, `path`-lock, both of which may be links, such as
-    /// /proc/self/fd/N. Falls back to reading when the file can't be written.
+    /// /proc/self/fd/N. Falls back to reading when the file can't be written. What root makes
+    /// belongs to the data file's owner, a new data file to its folder's. What was made is removed
+    /// if the board can't be opened.
     /// Throws StartupError with the whole message: no such file, not a board, cut, damaged, no
     /// permission.
     Store(std::string path, const StoreOptions& options);
@@ -85,7 +88,11 @@ class Store {
         void operator()(const char* map) const noexcept;
     };
 
+    void open(const StoreOptions& options);
     void open_file(const StoreOptions& options);
+    void make_file();
+    void make_lock_file();
+    void remove_made() const noexcept;
     void require_header();
     [[nodiscard]] bool is_unborn(std::uint64_t size) const;
     void create_environment();
@@ -112,6 +119,10 @@ class Store {
     error_code failure_;
     std::uint64_t awaited_page_ = 0;  // while the last one is before it, the file has room
     bool has_unsynced_mark_ = false;
+    bool is_only_to_read_ = false;
+    bool is_lockless_ = false;
+    bool has_made_file_ = false;
+    bool has_made_lock_ = false;
 };
 
 /// One moment's messages, for as long as the object lives.
