@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include <boost/test/unit_test.hpp>
+#include <cstring>
 #include <map>
 #include <random>
 
@@ -223,6 +224,31 @@ BOOST_AUTO_TEST_CASE(pages_of_an_earlier_time_are_never_served_as_todays) {
     print(counts);
     BOOST_TEST(counts.at(Verdict::wrong) == 0u);
     BOOST_TEST(counts.at(Verdict::crashed) == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(a_page_number_that_leads_to_an_earlier_page_is_found_by_an_examination) {
+    const Folder folder;
+    const auto bytes = small_board(folder, 150);
+    const UniqueFd file(::open((folder / "origin").c_str(), O_RDONLY | O_CLOEXEC));
+    const auto root = read_header(file.get())->newest().messages.root * 4096;
+    const auto number_at = [&bytes](std::size_t at) {
+        std::uint16_t number = 0;
+        std::memcpy(&number, bytes.data() + at, sizeof number);
+        return number;
+    };
+    const std::size_t children = (number_at(root + 12) - 16u) / 2;
+    const std::size_t pages = bytes.size() / 4096;
+    const auto counts = judge_all(folder, children * pages, 150, [&](std::size_t i) {
+        auto changed = bytes;
+        const auto other = static_cast<std::uint16_t>(i % pages);
+        std::memcpy(changed.data() + root + number_at(root + 16 + 2 * (i / pages)), &other, 2);
+        return changed;
+    });
+    print(counts);
+    BOOST_TEST(counts.at(Verdict::wrong) == 0u);
+    BOOST_TEST(counts.at(Verdict::crashed) == 0u);
+    BOOST_TEST(counts.at(Verdict::old) > 0u);
+    BOOST_TEST(counts.at(Verdict::whole) == children);
 }
 
 BOOST_AUTO_TEST_CASE(the_last_commit_does_not_get_lost_unseen) {
