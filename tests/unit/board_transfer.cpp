@@ -85,33 +85,70 @@ BOOST_AUTO_TEST_CASE(an_import_goes_on_where_the_board_ends) {
     BOOST_TEST(run({"export", bb}) == 0);
     BOOST_TEST(out() == "0/ann/a\n1/ann/b\n2/ann/c\n");
     BOOST_TEST(run({"import", bb}, "2/ann/d\n") == 101);
-    BOOST_TEST(messages() == "line 1: message 2 is there already; the board goes on with 3");
+    BOOST_TEST(messages() ==
+               bb + ": line 1 of the text: message 2 is there already, with other words; the "
+                    "board goes on with 3; the messages before it were imported (up to number 2); "
+                    "correct it and import again: what is there already is skipped");
 }
 
 BOOST_AUTO_TEST_CASE(a_gap_is_refused_or_filled) {
     BOOST_TEST(run({"import", bb}, "0/ann/a\n3/ann/d\n") == 101);
-    BOOST_TEST(
-        messages().starts_with("line 2: message 3 comes where 1 was expected; with --fill-gaps"));
+    BOOST_TEST(messages().starts_with(
+        bb + ": line 2 of the text: message 3 comes where 1 was expected; with --fill-gaps a "));
     BOOST_TEST(run({"export", bb}) == 0);
     BOOST_TEST(out() == "0/ann/a\n");
-    BOOST_TEST(run({"import", "--fill-gaps", bb}, "3/ann/d\n") == 0);
+    BOOST_TEST(run({"import", "--fill-gaps", bb}, "0/ann/a\n3/ann/d\n") == 0);
+    BOOST_TEST(messages() == bb + ": 1 messages imported, 2 placeholders where numbers were "
+                                  "missing, 1 were there already\n");
     BOOST_TEST(run({"export", bb}) == 0);
     BOOST_TEST(out() == "0/ann/a\n1/nobody/(missing)\n2/nobody/(missing)\n3/ann/d\n");
 }
 
+BOOST_AUTO_TEST_CASE(a_wide_gap_is_filled_only_when_its_width_is_given) {
+    // One wrong digit filled the disk, for good: a number is never used again.
+    for (const char* const option : {"--fill-gaps", "--fill-gaps=2000"}) {
+        BOOST_TEST(run({"import", option, bb}, "0/ann/a\n3000/ann/b\n") == 101);
+        BOOST_TEST(messages().find("with --fill-gaps=2999 a placeholder") != std::string::npos);
+        Store store(bb, {});
+        BOOST_TEST(count(store) == 1u);
+    }
+    BOOST_TEST(run({"import", "--fill-gaps=2999", bb}, "3000/ann/b\n") == 0);
+    BOOST_TEST(messages() ==
+               bb + ": 1 messages imported, 2999 placeholders where numbers were missing\n");
+    Store store(bb, {});
+    BOOST_TEST(count(store) == 3001u);
+    BOOST_TEST(read(store, 2999) == placeholder);
+}
+
+BOOST_AUTO_TEST_CASE(an_import_that_failed_is_taken_up_where_it_ended) {
+    const auto text = lines(100);
+    auto faulty = text;
+    faulty.insert(faulty.find("50/poster"), "50//no poster\n");
+    BOOST_TEST(run({"import", bb}, faulty) == 101);
+    BOOST_TEST(messages().starts_with(
+        bb +
+        ": line 51 of the text: the poster's name is missing; the messages before it were "
+        "imported (up to number 49); correct it and import again: "));
+    BOOST_TEST(run({"import", bb}, text) == 0);
+    BOOST_TEST(messages() == bb + ": 50 messages imported, 50 were there already\n");
+    BOOST_TEST(run({"export", bb}) == 0);
+    BOOST_TEST(out() == text);
+}
+
 BOOST_AUTO_TEST_CASE(a_line_that_is_no_message_is_named) {
     const std::pair<std::string, std::string> cases[] = {
-        {"0/ann", "line 1: it is not number/poster/message"},
-        {"", "line 1: it is not number/poster/message"},
-        {"x/ann/a", "line 1: it is not number/poster/message"},
-        {"0//a", "line 1: say USER name"},
-        {"0/ann/", "line 1: the message is empty"},
-        {"0/ann/a\tb", "line 1: a message has no control characters"},
-        {"0/ann/" + std::string(2'000'000, 'x'), "line 1: it is longer than 1048576 bytes"},
+        {"0/ann", "it is not number/poster/message"},
+        {"", "it is not number/poster/message"},
+        {"x/ann/a", "it is not number/poster/message"},
+        {"0//a", "the poster's name is missing"},
+        {"0/ann/", "the message is empty"},
+        {"0/ann/a\tb", "a message has no control characters"},
+        {"0/ann/" + std::string(2'000'000, 'x'), "it is longer than 1048576 bytes"},
     };
     for (const auto& [line, expected] : cases) {
         BOOST_TEST(run({"import", bb}, line + "\n") == 101);
-        BOOST_TEST(messages() == expected);
+        BOOST_TEST(messages() ==
+                   bb + ": line 1 of the text: " + expected + "; nothing was imported");
     }
 }
 
@@ -175,9 +212,18 @@ BOOST_AUTO_TEST_CASE(what_is_no_board_or_no_command_is_refused) {
                                                       {"export"},
                                                       {"purge", bb},
                                                       {"import", "--force", bb},
+                                                      {"import", "--fill-gaps=", bb},
+                                                      {"import", "--fill-gaps=x", bb},
+                                                      {"import", "--fill-gaps"},
+                                                      {"check", ""},
                                                       {"check", bb, bb}}) {
         BOOST_TEST(run(arguments) == 2);
         BOOST_TEST(messages().starts_with("usage: preforkctl board"));
+    }
+    for (const std::vector<std::string>& arguments :
+         {std::vector<std::string>{"-h"}, {"import", "--help"}}) {
+        BOOST_TEST(run(arguments) == 0);
+        BOOST_TEST(out().starts_with("usage: preforkctl board"));
     }
 }
 

@@ -244,10 +244,9 @@ class Lines {
 
 class Import {
   public:
-    Import(const std::string& path, const ImportOptions& options)
-        : store_(path, created()), options_(options) {
-        Reader reader(store_);
-        const auto snapshot = reader.snapshot();
+    Import(const std::string& path, const ImportOptions& options, const Progress& progress)
+        : store_(path, created()), options_(options), progress_(progress) {
+        const auto snapshot = reader_.snapshot();
         if (!snapshot) fail(path, snapshot.error());
         next_ = snapshot->end();
     }
@@ -259,10 +258,28 @@ class Import {
         const auto number = parse_number(line.text.substr(0, slash));
         if (const auto fault = fault_of(line, number, text); !fault.empty()) {
             commit();
-            throw StartupError(exit_failure, fmt::format("line {}: {}", line_number, fault));
+            throw StartupError(exit_failure,
+                               fmt::format("line {} of the text: {}", line_number, fault));
         }
-        while (next_ < *number) add(placeholder);
+        if (*number < next_) {
+            ++result_.skipped;
+            return;
+        }
+        fill_up_to(*number);
         add(text);
+        ++result_.messages;
+    }
+
+    [[nodiscard]] Imported result() const { return result_; }
+
+    /// After a fault: what there is now, and how to go on.
+    [[nodiscard]] std::string kept() {
+        const auto snapshot = reader_.snapshot();
+        if (!snapshot || snapshot->end() == first_number) return "nothing was imported";
+        return fmt::format(
+            "the messages before it were imported (up to number {}); correct it and import again: "
+            "what is there already is skipped",
+            snapshot->end() - 1);
     }
 
     // Nobody else can write meanwhile, so a terminal's Ctrl-Z has to wait, and a STOP, which can't,
@@ -305,16 +322,39 @@ class Import {
         const auto slash = text.find('/');
         if (line.is_overlong) return fmt::format("it is longer than {} bytes", max_import_line);
         if (!number || slash == std::string_view::npos) return "it is not number/poster/message";
-        if (*number < next_)
-            return fmt::format("message {} is there already; the board goes on with {}", *number,
-                               next_);
-        if (*number > next_ && !options_.fill_gaps)
+        if (*number < next_) return fault_of_old(*number, text);
+        if (const auto missing = *number - next_; missing > options_.fill_gaps)
             return fmt::format(
-                "message {} comes where {} was expected; with --fill-gaps a "
-                "placeholder takes the place of what is missing",
-                *number, next_);
+                "message {} comes where {} was expected; with --fill-gaps{} a placeholder takes "
+                "the place of what is missing, for good",
+                *number, next_, missing > usual_gap ? fmt::format("={}", missing) : "");
+        if (slash == 0) return "the poster's name is missing";
         const auto name = name_fault(text.substr(0, slash));
         return std::string(name.empty() ? message_fault(text.substr(slash + 1)) : name);
+    }
+
+    [[nodiscard]] std::string fault_of_old(std::uint64_t number, std::string_view text) const {
+        const auto first_gathered = next_ - texts_.size();
+        if (number >= first_gathered) {
+            if (texts_[number - first_gathered] == text) return {};
+        } else {
+            const auto snapshot = reader_.snapshot();
+            const auto stored =
+                snapshot ? snapshot->read(number) : Result<std::string_view>(snapshot.error());
+            if (!stored) return fmt::format("message {}: {}", number, stored.error().message());
+            if (*stored == text) return {};
+        }
+        return fmt::format(
+            "message {} is there already, with other words; the board goes on with "
+            "{}",
+            number, next_);
+    }
+
+    void fill_up_to(std::uint64_t number) {
+        while (next_ < number) {
+            add(placeholder);
+            if (++result_.placeholders % 65536 == 0) progress_(result_.placeholders, 0);
+        }
     }
 
     void add(std::string_view text) {
@@ -324,11 +364,14 @@ class Import {
     }
 
     Store store_;
-    ImportOptions options_;
+    mutable Reader reader_{store_};
+    const ImportOptions options_;
+    const Progress& progress_;
     TurnLimit limit_{longest_turn};
     Pulse pulse_{limit_};
     std::uint64_t next_ = 0;
     std::vector<std::string> texts_;
+    Imported result_;
 };
 
 }  // namespace
@@ -357,17 +400,22 @@ Examined check_board(const std::string& path, const Progress& progress, const On
     return result;
 }
 
-std::uint64_t import_board(const std::string& path, int in, const ImportOptions& options,
-                           const Progress& progress) {
-    Import work(path, options);
+Imported import_board(const std::string& path, int in, const ImportOptions& options,
+                      const Progress& progress) {
+    Import work(path, options, progress);
     Lines lines(in);
-    while (const auto line = lines.next()) {
-        work.take(*line, lines.number());
-        if (lines.number() % 65536 == 0) progress(lines.bytes(), lines.total());
+    try {
+        while (const auto line = lines.next()) {
+            work.take(*line, lines.number());
+            if (lines.number() % 65536 == 0) progress(lines.bytes(), lines.total());
+        }
+        work.commit();
+    } catch (const StartupError& error) {
+        throw StartupError(error.exit_code(),
+                           fmt::format("{}: {}; {}", path, error.what(), work.kept()));
     }
-    work.commit();
     progress(lines.bytes(), lines.total());
-    return lines.number();
+    return work.result();
 }
 
 }  // namespace preforkd::worker::board

@@ -30,14 +30,24 @@ Examined export_board(const std::string& path, int out, const Progress& progress
 Examined check_board(const std::string& path, const Progress& progress, const OnFault& on_fault);
 
 struct ImportOptions {
-    bool fill_gaps = false;  ///< put a placeholder where the text leaves out a number
+    /// Where the text leaves out numbers, at most so many in a row, placeholders take their place.
+    std::uint64_t fill_gaps = 0;
+};
+
+/// As many as a damaged board may have lost, and few enough for a wrong digit to do no harm.
+inline constexpr std::uint64_t usual_gap = 1000;
+
+struct Imported {
+    std::uint64_t messages = 0;
+    std::uint64_t placeholders = 0;
+    std::uint64_t skipped = 0;  ///< that were there already
 };
 
 /// Appends the messages that descriptor `in` gives, whose numbers must go on where the board ends;
-/// makes a new board if there is none. What was imported before a fault stays. Returns how many
-/// lines there were.
-std::uint64_t import_board(const std::string& path, int in, const ImportOptions& options,
-                           const Progress& progress);
+/// those that are there already, word by word, are skipped. Makes a new board if there is none.
+/// What was imported before a fault stays, so that the same text, corrected, goes on from there.
+Imported import_board(const std::string& path, int in, const ImportOptions& options,
+                      const Progress& progress);
 
 /// What import_board() puts in a gap.
 inline constexpr const char* placeholder = "nobody/(missing)";
