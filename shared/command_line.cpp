@@ -153,8 +153,11 @@ std::optional<Fault> take_options_alone(const program_options::variables_map& ma
     if (map.count(operands) > 0)
         return usage_fault(
             fmt::format("unexpected {}", in_quotes(words_of(map, operands).front())));
-    if (map.count("file") > 0)
-        command_line.overrides.push_back({"file", map["file"].as<std::string>()});
+    if (map.count("file") > 0) {
+        const auto file = map["file"].as<std::string>();
+        if (file.empty()) return usage_fault("-f wants the name of a file", "write: -f FILE");
+        command_line.overrides.push_back({"file", file});
+    }
     if (!map["daemon"].as<bool>()) return std::nullopt;
     if (command_line.foreground)
         return usage_fault("-d and -F exclude each other", "leave out one of them");
@@ -202,7 +205,9 @@ std::string options_text(bool alone) {
         if (row.only_alone && !alone) continue;
         text += fmt::format(
             "  -{}, {:<22} {}\n", row.letter,
-            fmt::format("--{}{}{}", row.name, *row.argument ? " " : "", row.argument), row.doc);
+            fmt::format("--{}{}{}", row.name, *row.argument ? " " : "", row.argument),
+            alone && row.repeatable ? "set a key: workers=2, log_level=debug; wins over the file"
+                                    : row.doc);
     }
     return text;
 }

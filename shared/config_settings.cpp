@@ -37,6 +37,8 @@ Fault missing_key(const Section& section, const KeySpec& key) {
     return {section.origin, in_file ? section.title() : std::string(),
             fmt::format("the key '{}' is missing", key.name),
             in_file ? fmt::format("add a line such as: {} = {}", key.name, value)
+            : section.is_implied && key.name == "file"
+                ? fmt::format("add to the command: -f {0}; or to the file: file = {0}", value)
             : section.is_implied
                 ? fmt::format("add to the file: {0} = {1}; or to the command: -o {0}={1}", key.name,
                               value)

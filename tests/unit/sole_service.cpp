@@ -121,16 +121,25 @@ BOOST_AUTO_TEST_CASE(a_file_with_sections_is_taken_as_it_is) {
                    .find("move it below a [listen.NAME]") != std::string::npos);
 }
 
+BOOST_AUTO_TEST_CASE(an_empty_name_of_a_file_is_a_fault_and_help_shows_keys_that_it_has) {
+    const std::vector<std::string> arguments{"-f", ""};
+    const auto parsed = parse_command_line(arguments, {}, true);
+    BOOST_REQUIRE(!parsed);
+    BOOST_TEST(to_string(parsed.error()).find("-f wants the name of a file") != std::string::npos);
+    BOOST_TEST(options_text(true).find("listen.web") == std::string::npos);
+    BOOST_TEST(options_text(false).find("listen.web.root=.") != std::string::npos);
+}
+
 BOOST_AUTO_TEST_CASE(faults_name_the_line_and_what_to_do) {
-    BOOST_TEST(
-        faults_in("address = *:1\n")
-            .find("bb.conf: the key 'file' is missing\n"
-                  "    add to the file: file = /srv/bb; or to the command: -o file=/srv/bb\n") !=
-        std::string::npos);
+    BOOST_TEST(faults_in("address = *:1\n")
+                   .find("bb.conf: the key 'file' is missing\n"
+                         "    add to the command: -f /srv/bb; or to the file: file = /srv/bb\n") !=
+               std::string::npos);
     const LoadResult without = load_config(sole_request({}));
     BOOST_REQUIRE(!without);
-    BOOST_TEST(to_string(without.error()).find("or to the command: -o file=/srv/bb\n") !=
-               std::string::npos);
+    BOOST_TEST(
+        to_string(without.error()).find("add to the command: -f /srv/bb; or to the file: ") !=
+        std::string::npos);
     const std::string faults = faults_in("file = /b\nmax_lime = 1\nworker = 2\nport = x\n");
     BOOST_TEST(faults.find("bb.conf:2: listen.board: unknown key 'max_lime'; did you mean "
                            "'max_line'?") != std::string::npos,
