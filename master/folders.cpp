@@ -25,10 +25,6 @@ namespace {
     if (error == EACCES || error == EPERM)
         refuse(path, why, "make it beforehand, start as root, or configure another path",
                exit_no_privilege);
-    if (error == ENOENT)
-        refuse(path,
-               fmt::format("the folder that should hold it ({}) does not exist", folder_of(path)),
-               "make it beforehand or configure another path");
     if (error == EROFS) refuse(path, why, read_only_hint);
     refuse(path, why, "configure another path");
 }
@@ -47,11 +43,13 @@ void make_own_folder(const std::string& path) {
 }
 
 void make_own_folder(const std::string& path, mode_t mode) {
+    const Destination place = require_safe_way_to(path, "folder");
     const mode_t callers_umask = ::umask(0);
-    const int error = ::mkdir(path.c_str(), mode) == 0 ? 0 : errno;
+    const int error = ::mkdirat(place.folder.get(), place.name.c_str(), mode) == 0 ? 0 : errno;
     ::umask(callers_umask);
     if (error != 0 && error != EEXIST) refuse_errno(path, "cannot make it", error);
-    const UniqueFd folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    const UniqueFd folder(::openat(place.folder.get(), place.name.c_str(),
+                                   O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!folder.is_open()) {
         // With O_DIRECTORY a symlink gives ENOTDIR, not ELOOP. Source: open(2), O_NOFOLLOW.
         if (errno == ENOTDIR || errno == ELOOP)
@@ -78,26 +76,24 @@ void make_runtime_folder_for(const std::string& path, const std::filesystem::pat
     if (::stat(folder.c_str(), &found) < 0 && errno == ENOENT) make_own_folder(folder);
 }
 
-void require_safe_folder_of(const std::string& path, const char* what) {
-    const std::string folder = folder_of(path);
-    struct stat found {};
-    if (::stat(folder.c_str(), &found) < 0) {
-        if (errno != ENOENT) refuse_errno(folder, "cannot look at it", errno);
-        refuse(folder, fmt::format("does not exist, for {} {}", what, path),
-               "make it beforehand or correct the path");
+Destination require_safe_way_to(const std::string& path, const char* what, LastLink last) {
+    Walked walked = walk_to(path, Way::guarded, last);
+    if (walked) return std::move(*walked);
+    const Obstacle& obstacle = walked.error();
+    switch (obstacle.error) {
+        case 0:
+            throw StartupError(exit_failure,
+                               fmt::format("{} {}: {} {}\n    {}", what, path, obstacle.part,
+                                           obstacle.why, obstacle.what_to_do));
+        case ENOENT:
+            refuse(obstacle.part, fmt::format("does not exist, for {} {}", what, path),
+                   "make it beforehand or correct the path");
+        case ENOTDIR:
+            refuse(obstacle.part, fmt::format("is no folder, for {} {}", what, path),
+                   obstacle.what_to_do);
+        default:
+            refuse_errno(obstacle.part, "cannot look at it", obstacle.error);
     }
-    if (!S_ISDIR(found.st_mode))
-        refuse(folder, fmt::format("is no folder, for {} {}", what, path),
-               "configure another path");
-    if (found.st_uid != 0 && found.st_uid != ::geteuid())
-        refuse(folder,
-               fmt::format("belongs to uid {}, who could replace the {} in it", found.st_uid, what),
-               "chown it or configure another path");
-    if ((found.st_mode & S_IWOTH) != 0 && (found.st_mode & S_ISVTX) == 0)
-        refuse(folder,
-               fmt::format("has mode {:04o}, anybody could replace the {} in it",
-                           found.st_mode & 07777, what),
-               fmt::format("chmod o-w {} or configure another path", folder));
 }
 
 }  // namespace preforkd::master

@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <string>
 
+#include "master/walk.hpp"
+
 namespace preforkd::master {
 
 /// Makes sure that `path` is a folder of ours that nobody else can change: made if it is absent
@@ -16,10 +18,12 @@ void make_own_folder(const std::string& path);
 /// As make_own_folder, but with `mode`.
 void make_own_folder(const std::string& path, mode_t mode);
 
-/// Makes sure that nobody but root and we can replace what lies in the folder that holds `path`:
-/// it is there, it belongs to root or us, and if others may write to it, it is sticky as /tmp is.
-/// `what` names the file in the message: "lock file". Throws StartupError.
-void require_safe_folder_of(const std::string& path, const char* what);
+/// The place of `path`, if nobody but root and we can replace what lies there: the folder and those
+/// above it are there, belong to root or us, and if others may write to one, it is sticky as /tmp
+/// is; the same holds on the way that a link leads. `what` names the file in the message: "lock
+/// file". Throws StartupError.
+Destination require_safe_way_to(const std::string& path, const char* what,
+                                LastLink last = LastLink::kept);
 
 /// Makes the runtime folder, as by make_own_folder, if it is absent and `path` is to lie in it. Any
 /// other folder is its owner's business: an absent one is mostly a slip of the pen.

@@ -64,7 +64,7 @@ void require_trusted(const std::string& path, const struct stat& status) {
     if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0)
         refuse(path, fmt::format("has mode {:04o}, others can write to it", status.st_mode & 07777),
                "chmod go-w it");
-    require_safe_folder_of(path, "program");
+    (void)require_safe_way_to(path, "program", LastLink::followed);
 }
 
 }  // namespace

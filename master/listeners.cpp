@@ -208,7 +208,9 @@ class ListenerSet::Opening {
             if (address.is_unix()) {
                 const std::string path = address.text.substr(address.text.find(':') + 1);
                 make_runtime_folder_for(path, runtime_folder_);
-                require_safe_folder_of(path, "socket");
+                // It is bound by this path, which its clients get to see, and not from the folder
+                // that was walked to: on a way that nobody else can change both are the same.
+                (void)require_safe_way_to(path, "socket");
             }
         } catch (const StartupError& error) {
             report(section, index, error.what(), "");

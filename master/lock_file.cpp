@@ -86,9 +86,9 @@ bool leads_to(const std::string& path, int fd) noexcept {
 }
 
 /// One try; an empty descriptor means that the file was replaced under our hands.
-UniqueFd try_to_lock(const std::string& path) {
-    UniqueFd fd(::open(path.c_str(),
-                       O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0644));
+UniqueFd try_to_lock(const std::string& path, const Destination& place) {
+    UniqueFd fd(::openat(place.folder.get(), place.name.c_str(),
+                         O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0644));
     if (!fd.is_open()) refuse_open(path, errno);
     struct stat found {};
     if (::fstat(fd.get(), &found) < 0) refuse_open(path, errno);
@@ -136,10 +136,10 @@ std::optional<Pid> look_for_lock_holder(const UniqueFd& lock) {
 }  // namespace
 
 LockFile LockFile::acquire(std::string path) {
-    require_safe_folder_of(path, "lock file");
+    const Destination place = require_safe_way_to(path, "lock file");
     // Each failed try means that another copy came and went meanwhile.
     for (int tries = 0; tries < 1000; ++tries) {
-        UniqueFd fd = try_to_lock(path);
+        UniqueFd fd = try_to_lock(path, place);
         if (!fd.is_open()) continue;
         LockFile lock(std::move(path), std::move(fd));
         if (const error_code error = lock.write_pid())

@@ -11,6 +11,7 @@
 
 #include "master/null_device.hpp"
 #include "master/read_only_hint.hpp"
+#include "master/walk.hpp"
 #include "shared/exit_code.hpp"
 #include "shared/result.hpp"
 
@@ -48,12 +49,17 @@ std::string advice_on(int error) {
     }
 }
 
-/// Whether nobody but root and us can put a file of theirs where `path` is.
-bool folder_is_ours(const std::filesystem::path& path) {
-    struct stat status {};
-    if (::stat(path.parent_path().c_str(), &status) < 0) return false;
-    const bool owned = status.st_uid == 0 || status.st_uid == ::geteuid();
-    return owned && (status.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+Walked walk(const Log& log, LastLink last) {
+    return walk_to(log.path.string(), Way::straight, last);
+}
+
+[[noreturn]] void refuse(const Log& log, const Obstacle& obstacle) {
+    if (obstacle.error == 0)
+        refuse(log, fmt::format("'{}' {}", obstacle.part, obstacle.why), obstacle.what_to_do);
+    if (obstacle.error == ENOENT)
+        refuse(log, fmt::format("the folder '{}' does not exist", obstacle.part),
+               "make it beforehand or correct the path");
+    refuse(log, obstacle.why, advice_on(obstacle.error));
 }
 
 /// Only those that logs lie in by default: any other is its owner's business, and an absent one is
@@ -65,18 +71,21 @@ void make_own_folder_if_absent(const Log& log, const Config& config) {
     const auto by_default = error_log_of(without, /*foreground=*/false, ::geteuid()).path;
     const std::filesystem::path folder = log.path.parent_path();
     if (folder != by_default.parent_path() && folder != config.runtime_dir) return;
-    if (::mkdir(folder.c_str(), 0750) == 0 || errno == EEXIST) return;
-    const int error = errno;
+    const Walked made = walk_to(folder.string(), Way::straight);
+    if (made && (::mkdirat(made->folder.get(), made->name.c_str(), 0750) == 0 || errno == EEXIST))
+        return;
+    if (!made && made.error().error == 0) refuse(log, made.error());
+    const int error = made ? errno : made.error().error;
     refuse(log, fmt::format("can't make its folder: {}", std::strerror(error)), advice_on(error));
 }
 
-void check_opened(const Log& log, const UniqueFd& file) {
+void check_opened(const Log& log, const UniqueFd& file, bool is_ours) {
     struct stat status {};
     if (::fstat(file.get(), &status) < 0) refuse(log, last_error().message(), "name a file");
     const bool can_be_written =
         S_ISREG(status.st_mode) || S_ISCHR(status.st_mode) || S_ISFIFO(status.st_mode);
     if (!can_be_written) refuse(log, "is not a file", "name a file, a FIFO or a terminal");
-    if (folder_is_ours(log.path)) return;
+    if (is_ours) return;
     if (S_ISREG(status.st_mode) && status.st_nlink != 1)
         refuse(log, "has several names (hard links) in a folder that others can write",
                "remove it, or use a folder of root's");
@@ -86,12 +95,22 @@ void check_opened(const Log& log, const UniqueFd& file) {
                "remove it, or use a folder of root's");
 }
 
+UniqueFd open_at(const Walked& walked) {
+    if (!walked) return {};
+    const int flags = walked->is_magic ? appending & ~O_NOFOLLOW : appending;
+    return UniqueFd(::openat(walked->folder.get(), walked->name.c_str(), flags, log_mode));
+}
+
 UniqueFd open_file(const Log& log, const Config& config) {
     make_own_folder_if_absent(log, config);
-    UniqueFd file(::open(log.path.c_str(), appending, log_mode));
+    Walked walked = walk(log, LastLink::kept);
+    UniqueFd file = open_at(walked);
     // A link to /dev/stdout in a folder of root's is what container images do.
-    if (!file.is_open() && errno == ELOOP && folder_is_ours(log.path))
-        file.reset(::open(log.path.c_str(), appending & ~O_NOFOLLOW, log_mode));
+    if (walked && !file.is_open() && errno == ELOOP && walked->is_ours) {
+        walked = walk(log, LastLink::followed);
+        file = open_at(walked);
+    }
+    if (!walked) refuse(log, walked.error());
     if (!file.is_open()) {
         switch (errno) {
             case ELOOP:
@@ -101,18 +120,13 @@ UniqueFd open_file(const Log& log, const Config& config) {
                 refuse(log, "is a FIFO that nobody reads", "start its reader first");
             case EISDIR:
                 refuse(log, "is a folder", "name a file in it");
-            case ENOENT:
-                refuse(
-                    log,
-                    fmt::format("the folder '{}' does not exist", log.path.parent_path().string()),
-                    "make it beforehand or correct the path");
             default: {
                 const int error = errno;
                 refuse(log, std::strerror(error), advice_on(error));
             }
         }
     }
-    check_opened(log, file);
+    check_opened(log, file, walked->is_ours);
     return file;
 }
 

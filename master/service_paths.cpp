@@ -7,10 +7,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <utility>
 
 #include "master/read_only_hint.hpp"
+#include "master/walk.hpp"
 #include "shared/result.hpp"
 
 namespace preforkd::master {
@@ -56,28 +56,37 @@ Problem regular_file_problem(const UniqueFd& file, bool is_data, uid_t owner) {
 
 /// So that a loss of power can't take the new file's name away. Best effort: not every file system
 /// can.
-void sync_folder_of(const std::string& path) {
-    const auto folder = std::filesystem::path(path).parent_path();
-    const UniqueFd opened(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+void sync(const UniqueFd& folder) {
+    const UniqueFd opened(::openat(folder.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (opened.is_open()) ::fsync(opened.get());
 }
 
-UniqueFd make_data_file(const std::string& path, DataOwner owner) {
-    UniqueFd file(
-        ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, data_file_mode));
+UniqueFd make_data_file(const Destination& place, DataOwner owner) {
+    UniqueFd file(::openat(place.folder.get(), place.name.c_str(),
+                           O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, data_file_mode));
     if (file.is_open() && ::geteuid() == 0 && ::fchown(file.get(), owner.user, owner.group) < 0) {
         const int error = errno;
-        ::unlink(path.c_str());
+        ::unlinkat(place.folder.get(), place.name.c_str(), 0);
         errno = error;
         return {};
     }
-    if (file.is_open()) sync_folder_of(path);
+    if (file.is_open()) sync(place.folder);
     return file;
 }
 
-UniqueFd open_data_file(const std::string& path, int flags, const std::optional<DataOwner>& owner) {
-    UniqueFd file(::open(path.c_str(), flags));
-    if (!file.is_open() && errno == ENOENT && owner) return make_data_file(path, *owner);
+/// Says by errno what is wrong; by `unsafe`, if it is the way there.
+UniqueFd open_data_file(const std::string& path, int flags, const std::optional<DataOwner>& owner,
+                        Problem& unsafe) {
+    const Walked place = walk_to(path, Way::straight);
+    if (!place) {
+        const Obstacle& obstacle = place.error();
+        if (obstacle.error == 0)
+            unsafe = {fmt::format("'{}' {}", obstacle.part, obstacle.why), obstacle.what_to_do};
+        errno = obstacle.error;
+        return {};
+    }
+    UniqueFd file(::openat(place->folder.get(), place->name.c_str(), flags));
+    if (!file.is_open() && errno == ENOENT && owner) return make_data_file(*place, *owner);
     return file;
 }
 
@@ -101,26 +110,27 @@ class ActingAs {
 };
 
 /// Never waits: a FIFO in the place of a file must not hold the master.
-UniqueFd open_path(const std::string& path, Opens kind, const std::optional<DataOwner>& owner) {
+UniqueFd open_path(const std::string& path, Opens kind, const std::optional<DataOwner>& owner,
+                   Problem& unsafe) {
     constexpr int common = O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
     if (kind == Opens::folder)
         return UniqueFd(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (kind == Opens::file) return UniqueFd(::open(path.c_str(), O_RDONLY | common));
     const int access = owner ? O_RDWR : O_RDONLY;
     const int flags = access | O_NOFOLLOW | common;
-    UniqueFd file = open_data_file(path, flags, owner);
+    UniqueFd file = open_data_file(path, flags, owner, unsafe);
     if (file.is_open() || errno != EACCES || !owner || ::geteuid() != 0) return file;
     // Root whose capabilities are bounded, as by systemd, must mind modes; its owner may open it.
     const ActingAs acting(*owner);
-    return open_data_file(path, flags, owner);
+    return open_data_file(path, flags, owner, unsafe);
 }
 
 /// What is there, of a disk that is read-only. EROFS if nothing is.
-UniqueFd open_to_read(const std::string& path, const DataOwner& owner) {
-    UniqueFd file = open_path(path, Opens::data_file, std::nullopt);
+UniqueFd open_to_read(const std::string& path, const DataOwner& owner, Problem& unsafe) {
+    UniqueFd file = open_path(path, Opens::data_file, std::nullopt, unsafe);
     if (!file.is_open() && errno == EACCES && ::geteuid() == 0) {
         const ActingAs acting(owner);
-        file = open_path(path, Opens::data_file, std::nullopt);
+        file = open_path(path, Opens::data_file, std::nullopt, unsafe);
     }
     if (!file.is_open() && errno == ENOENT) errno = EROFS;
     return file;
@@ -133,12 +143,14 @@ bool is_read_only(const UniqueFd& file) {
 /// `may_lack`: what can't be made is not needed.
 Problem open_one(const std::string& path, Opens kind, const std::optional<DataOwner>& owner,
                  UniqueFd& opened, bool may_lack) {
-    opened = open_path(path, kind, owner);
+    Problem unsafe;
+    opened = open_path(path, kind, owner, unsafe);
     if (!opened.is_open() && errno == EROFS && owner) {
-        opened = open_to_read(path, *owner);
+        opened = open_to_read(path, *owner, unsafe);
         if (!opened.is_open() && errno == EROFS && may_lack) return {};
     }
     if (!opened.is_open()) {
+        if (!unsafe.what.empty()) return unsafe;
         if (kind == Opens::data_file && errno == ENOENT && !owner) return {};
         return system_problem(errno);
     }

@@ -88,6 +88,13 @@ and on the command line, from the caller's.
 Started as root,
 .Nm {0}
 refuses a file, or a file in a folder, that someone else owns or can write.
+.Pp
+On the way to logs, data files, the lock file, the runtime folder and unix
+sockets a symbolic link is refused that belongs to neither root nor the user who
+starts the server, or that lies below a folder which another user owns, or which
+all may write and which isn't sticky.
+Such a folder itself is refused on the way to the last three, for who controls
+it could replace them.
 .Ss Values
 .Bl -tag -width "octal mode"
 .It duration

@@ -113,16 +113,94 @@ const std::vector<Trick>& tricks_with_devices() {
     return all;
 }
 
+void give_to_neighbour(const std::string& path) {
+    BOOST_REQUIRE(::lchown(path.c_str(), nobody, nobody) == 0);
+}
+
+void make_folder(const std::string& path, mode_t mode = 0755) {
+    BOOST_REQUIRE(::mkdir(path.c_str(), mode) == 0 && ::chmod(path.c_str(), mode) == 0);
+}
+
+/// Where a path goes through two folders of the common one that may be a neighbour's.
+struct Detour : Neighbourhood {
+    std::string way = common / "way", turn = way + "/turn";
+
+    Detour() {
+        path = turn + "/absent";
+        BOOST_REQUIRE(::chmod(own.path().c_str(), 0755) == 0);
+    }
+    /// The second one is a link to the folder in which nothing must appear.
+    void turn_off() const { std::filesystem::create_directory_symlink(own.path(), turn); }
+};
+
+/// Lets the second folder be a link that a neighbour made, or could have put there.
+struct Diversion {
+    const char* name;
+    std::function<void(const Detour&)> play;
+};
+
+const std::vector<Diversion>& diversions() {
+    static const std::vector<Diversion> all{
+        {"their link",
+         [](const auto& here) {
+             make_folder(here.way, 01777);
+             here.turn_off();
+             give_to_neighbour(here.turn);
+         }},
+        {"their link in their folder",
+         [](const auto& here) {
+             make_folder(here.way);
+             here.turn_off();
+             give_to_neighbour(here.turn);
+             give_to_neighbour(here.way);
+         }},
+        {"root's link in their folder",
+         [](const auto& here) {
+             make_folder(here.way);
+             here.turn_off();
+             give_to_neighbour(here.way);
+         }},
+        {"root's link in everybody's folder",
+         [](const auto& here) {
+             make_folder(here.way, 0777);
+             here.turn_off();
+         }},
+    };
+    return all;
+}
+
+/// With those where a neighbour could only put another folder in the second one's place.
+const std::vector<Diversion>& diversions_and_folders() {
+    static const std::vector<Diversion> all = [] {
+        std::vector<Diversion> list = diversions();
+        list.push_back({"root's folder in theirs", [](const auto& here) {
+                            make_folder(here.way);
+                            make_folder(here.turn);
+                            give_to_neighbour(here.way);
+                        }});
+        list.push_back({"root's folder in everybody's", [](const auto& here) {
+                            make_folder(here.way, 0777);
+                            make_folder(here.turn);
+                        }});
+        return list;
+    }();
+    return all;
+}
+
+using Written = std::function<std::string(const std::string&)>;
+
+std::string runtime_folder_of(const Neighbourhood& here) {
+    return here.own / "run";
+}
+
 /// A start with that path for a key comes to nothing, and says which path it was.
-void refuse(const Trick& trick,
-            const std::function<std::string(const std::string&)>& configuration) {
-    const Neighbourhood here;
-    trick.play(here);
+void refuse(const Neighbourhood& here, const Written& configuration,
+            const std::string& runtime_folder) {
     const std::string config = here.own / "test.conf";
     std::ofstream(config) << configuration(here.path);
     Command command;
     command.program = "/proc/self/exe";
-    command.arguments = {"probed", "-F", "-c", config, "-o", "runtime_dir=" + (here.own / "run")};
+    command.arguments = {"probed", "-F", "-c", config, "-o", "runtime_dir=" + runtime_folder};
     command.environment = sanitizer_options();
     const Outcome outcome = finish(execute(command));
     BOOST_TEST(outcome.exit.signal == 0);
@@ -131,13 +209,40 @@ void refuse(const Trick& trick,
     here.check_victim();
 }
 
-void refuse_all(const std::vector<Trick>& all,
-                const std::function<std::string(const std::string&)>& configuration) {
+void refuse(const Trick& trick, const Written& configuration) {
+    const Neighbourhood here;
+    trick.play(here);
+    refuse(here, configuration, runtime_folder_of(here));
+}
+
+void refuse_all(const std::vector<Trick>& all, const Written& configuration) {
     for (const Trick& trick : all) BOOST_TEST_CONTEXT(trick.name) refuse(trick, configuration);
+}
+
+void refuse_all(const std::vector<Diversion>& all, const Written& configuration) {
+    for (const Diversion& diversion : all) {
+        BOOST_TEST_CONTEXT(diversion.name) {
+            const Detour here;
+            diversion.play(here);
+            refuse(here, configuration, runtime_folder_of(here));
+        }
+    }
 }
 
 std::string with_key(const std::string& key, const std::string& path) {
     return key + " = " + path + "\n" + listener("echo", "probe");
+}
+
+std::string with_data(const std::string& path) {
+    return listener("files", "file-probe", "root = /\ndata = " + path + "\n");
+}
+
+std::string with_board(const std::string& path) {
+    return listener("board", "board", "file = " + path + "\n");
+}
+
+std::string with_socket(const std::string& path) {
+    return "[listen.echo]\nservice = probe\naddress = unix:" + path + "\n";
 }
 
 }  // namespace
@@ -155,9 +260,75 @@ BOOST_AUTO_TEST_CASE(logs_that_are_something_else_are_refused) {
 }
 
 BOOST_AUTO_TEST_CASE(a_data_file_that_is_something_else_is_refused) {
-    refuse_all(tricks_with_devices(), [](const std::string& path) {
-        return listener("files", "file-probe", "root = /\ndata = " + path + "\n");
-    });
+    refuse_all(tricks_with_devices(), with_data);
+}
+
+// Only the last folder was looked at, and through the link: as root that the neighbour chose, files
+// appeared in a folder of root's.
+BOOST_AUTO_TEST_CASE(no_path_is_led_elsewhere_by_a_neighbour) {
+    for (const char* const key : {"error_log", "output_log", "access_log"})
+        refuse_all(diversions(), [key](const std::string& path) { return with_key(key, path); });
+    refuse_all(diversions(), with_data);
+    refuse_all(diversions(), with_board);
+    refuse_all(diversions_and_folders(), with_socket);
+    refuse_all(diversions_and_folders(),
+               [](const std::string& path) { return with_key("lock_file", path); });
+}
+
+BOOST_AUTO_TEST_CASE(the_runtime_folder_is_not_led_elsewhere_by_a_neighbour) {
+    for (const Diversion& diversion : diversions_and_folders()) {
+        BOOST_TEST_CONTEXT(diversion.name) {
+            const Detour here;
+            diversion.play(here);
+            const auto with_lock = [](const std::string& path) {
+                return with_key("lock_file", path + "/lock");
+            };
+            refuse(here, with_lock, here.path);
+            const auto with_socket_alone = [&](const std::string& path) {
+                return "lock_file = " + (here.own / "lock") + "\n" + with_socket(path + "/socket");
+            };
+            refuse(here, with_socket_alone, here.path);
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(logs_and_data_may_lie_in_folders_of_a_neighbours_own) {
+    const Detour here;
+    make_folder(here.way);
+    make_folder(here.turn);
+    give_to_neighbour(here.turn);
+    give_to_neighbour(here.way);
+    const std::string log = here.turn + "/access.log", board = here.turn + "/board";
+    Daemon server({.keys = "workers = 1\naccess_log = " + log + "\n",
+                   .sections = listener("board", "board", "file = " + board + "\n")});
+    server.start();
+    server.send(SIGHUP);
+    server.wait_for_line({"reload ok"});
+    BOOST_TEST(std::filesystem::exists(log));
+    BOOST_TEST(std::filesystem::exists(board));
+    server.stop();
+}
+
+BOOST_AUTO_TEST_CASE(a_log_that_is_led_elsewhere_meanwhile_is_not_reopened) {
+    for (const Diversion& diversion : diversions()) {
+        BOOST_TEST_CONTEXT(diversion.name) {
+            const Detour here;
+            make_folder(here.way);
+            make_folder(here.turn);
+            Daemon server({.keys = "workers = 1\naccess_log = " + here.path + "\n"});
+            server.start();
+            std::filesystem::rename(here.way, here.way + "-before");
+            diversion.play(here);
+            server.send(SIGUSR1);
+            server.wait_for_line({"logs not reopened", here.turn});
+            BOOST_TEST(Client(server.address()).ask("hello") == "hello");
+            server.send(SIGHUP);
+            server.wait_for_line({"reload refused", here.turn});
+            BOOST_TEST(Client(server.address()).ask("hello") == "hello");
+            here.check_victim();
+            server.stop();
+        }
+    }
 }
 
 BOOST_AUTO_TEST_CASE(a_configuration_that_is_something_else_is_refused) {
