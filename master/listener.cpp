@@ -69,7 +69,7 @@ const char* path_of(const Address& address) noexcept {
     return reinterpret_cast<const sockaddr_un&>(address.storage).sun_path;
 }
 
-error_code remove_stale(const Address& address) noexcept {
+error_code remove_stale(const Address& address, std::optional<uid_t> workers) noexcept {
     struct stat found {};
     if (::lstat(path_of(address), &found) < 0) {
         if (errno == ENOENT) return {};
@@ -77,12 +77,15 @@ error_code remove_stale(const Address& address) noexcept {
     }
     if (!S_ISSOCK(found.st_mode)) return {EEXIST, boost::system::system_category()};
     if (!is_stale(address)) return {EADDRINUSE, boost::system::system_category()};
+    if (found.st_uid != ::geteuid() && found.st_uid != workers)
+        return {EPERM, boost::system::system_category()};
     if (::unlink(path_of(address)) < 0) return last_error();
     return {};
 }
 
-error_code bind_unix(const UniqueFd& socket, const Address& address) noexcept {
-    if (const auto error = remove_stale(address)) return error;
+error_code bind_unix(const UniqueFd& socket, const Address& address,
+                     std::optional<uid_t> workers) noexcept {
+    if (const auto error = remove_stale(address, workers)) return error;
     // Connecting takes write permission on the path. Who may come near is its folder's business.
     const mode_t before = ::umask(0111);
     const error_code error = bind_to(socket, address);
@@ -92,11 +95,12 @@ error_code bind_unix(const UniqueFd& socket, const Address& address) noexcept {
 
 }  // namespace
 
-Result<Listener> Listener::open(const Address& address, const ListenerOptions& options) {
+Result<Listener> Listener::open(const Address& address, const ListenerOptions& options,
+                                std::optional<uid_t> workers) {
     auto socket = make_socket(address.family());
     if (!socket) return socket.error();
     Listener listener(std::move(*socket), address);
-    const error_code failed = address.is_unix() ? bind_unix(listener.socket_, address)
+    const error_code failed = address.is_unix() ? bind_unix(listener.socket_, address, workers)
                                                 : bind_tcp(listener.socket_, address, options);
     if (failed) return failed;
     if (address.is_unix()) {

@@ -2,6 +2,7 @@
 
 #include <sys/types.h>
 
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -34,11 +35,14 @@ struct SavedSocket {
 class Listener {
   public:
     /// Binds and listens. A unix socket's path may hold a socket that nobody answers on, which is
-    /// removed; its folder is made if absent; everybody who can reach the path may connect.
-    /// Errors: EADDRINUSE  somebody listens there; EACCES  a port below 1024, or a path;
-    ///         EADDRNOTAVAIL  not an address of this machine; EEXIST  the path is no socket.
+    /// removed if it is ours or that of `workers`, as whom this server may have run before;
+    /// everybody who can reach the path may connect. Errors: EADDRINUSE  somebody listens there;
+    /// EACCES  a port below 1024, or a path;
+    ///         EADDRNOTAVAIL  not an address of this machine; EEXIST  the path is no socket;
+    ///         EPERM  nobody answers, but the socket is somebody else's.
     [[nodiscard]] static Result<Listener> open(const Address& address,
-                                               const ListenerOptions& options);
+                                               const ListenerOptions& options,
+                                               std::optional<uid_t> workers = {});
 
     /// Takes a listening stream socket that somebody else made, such as the service manager.
     /// Its path stays theirs. Errors: EINVAL  it isn't one.

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -45,6 +46,17 @@ bool overlap(const Address& one, const Address& other) {
     return one == other || one.is_wildcard() || other.is_wildcard();
 }
 
+std::string path_of(const Address& address) {
+    return address.text.substr(address.text.find(':') + 1);
+}
+
+std::optional<uid_t> owner_of_socket(const Address& address) {
+    struct stat found {};
+    const bool is_there = address.is_unix() && ::lstat(path_of(address).c_str(), &found) == 0;
+    if (!is_there || !S_ISSOCK(found.st_mode)) return std::nullopt;
+    return found.st_uid;
+}
+
 /// What is wrong, and what to do about it.
 std::pair<std::string, std::string> explain(const Address& address, const error_code& error) {
     switch (error.value()) {
@@ -53,8 +65,13 @@ std::pair<std::string, std::string> explain(const Address& address, const error_
         case EEXIST:
             return {"there is something else than a socket at this path",
                     "remove it, or choose another path"};
-        case EACCES:
         case EPERM:
+            if (const auto owner = owner_of_socket(address))
+                return {
+                    fmt::format("a socket of uid {}, on which nobody answers, is there", *owner),
+                    "remove it, or choose another path"};
+            [[fallthrough]];
+        case EACCES:
             if (address.is_unix() || address.port() >= first_free_port())
                 return {error.message(), "start as root, or choose an address that you may use"};
             return {error.message(),
@@ -92,11 +109,11 @@ void wait_a_moment(const std::vector<Pid>& processes) {
 }
 
 Result<Listener> open_when_orphans_leave(const Address& address, const ListenerOptions& options,
-                                         std::string_view program) {
-    if (program.empty()) return Listener::open(address, options);
+                                         std::string_view program, std::optional<uid_t> workers) {
+    if (program.empty()) return Listener::open(address, options, workers);
     const TimePoint deadline = Clock::now() + orphan_patience;
     for (bool is_last = false;;) {
-        auto listener = Listener::open(address, options);
+        auto listener = Listener::open(address, options, workers);
         if (listener || listener.error() != boost::system::errc::address_in_use) return listener;
         if (is_last || Clock::now() >= deadline) return listener;
         const auto orphans = orphans_among(find_holder(address), program);
@@ -112,9 +129,10 @@ Result<Listener> open_when_orphans_leave(const Address& address, const ListenerO
 /// Collects the sockets of one configuration, and what can't be had.
 class ListenerSet::Opening {
   public:
-    /// `running`: keep its sockets. `program`: wait for its orphans; empty: for nobody.
-    Opening(const ListenerSet* running, std::string_view program)
-        : running_(running), program_(program) {
+    /// `running`: keep its sockets. `program`: wait for its orphans; empty: for nobody. `workers`:
+    /// remove their dead sockets as well.
+    Opening(const ListenerSet* running, std::string_view program, std::optional<uid_t> workers)
+        : running_(running), program_(program), workers_(workers) {
         if (running != nullptr) set_.known_ = running->known_;
         std::erase_if(*set_.known_, [](const auto& group) { return group.expired(); });
     }
@@ -206,7 +224,7 @@ class ListenerSet::Opening {
         options.beside_our_own = is_covered_by_our_own(address);
         try {
             if (address.is_unix()) {
-                const std::string path = address.text.substr(address.text.find(':') + 1);
+                const std::string path = path_of(address);
                 make_runtime_folder_for(path, runtime_folder_);
                 // It is bound by this path, which its clients get to see, and not from the folder
                 // that was walked to: on a way that nobody else can change both are the same.
@@ -216,7 +234,7 @@ class ListenerSet::Opening {
             report(section, index, error.what(), "");
             return nullptr;
         }
-        auto listener = open_when_orphans_leave(address, options, program_);
+        auto listener = open_when_orphans_leave(address, options, program_, workers_);
         if (listener) return keep(std::move(*listener), address, options);
         report_failure(section, index, listener.error());
         return nullptr;
@@ -256,6 +274,7 @@ class ListenerSet::Opening {
 
     const ListenerSet* running_;
     std::string_view program_;
+    std::optional<uid_t> workers_;
     std::filesystem::path runtime_folder_;
     std::vector<std::unique_ptr<Listener>> passed_;
     ListenerSet set_;
@@ -264,16 +283,16 @@ class ListenerSet::Opening {
 };
 
 ListenerSet ListenerSet::open(const Config& config, const std::vector<ServiceSpec>& services,
-                              int passed, std::string_view program) {
-    Opening opening(nullptr, program);
+                              int passed, std::string_view program, std::optional<uid_t> workers) {
+    Opening opening(nullptr, program, workers);
     opening.take_passed(passed);
     opening.add_all(config, services);
     return opening.finish();
 }
 
-ListenerSet ListenerSet::rebind(const Config& config,
-                                const std::vector<ServiceSpec>& services) const {
-    Opening opening(this, {});
+ListenerSet ListenerSet::rebind(const Config& config, const std::vector<ServiceSpec>& services,
+                                std::optional<uid_t> workers) const {
+    Opening opening(this, {}, workers);
     opening.add_all(config, services);
     return opening.finish();
 }

@@ -1,7 +1,10 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -39,17 +42,19 @@ class ListenerSet {
   public:
     /// Opens every address of `config`, taking those of the `passed` sockets (from descriptor 3 up,
     /// see sd_listen_fds(3)) that fit and closing the rest with a notice. An address that a worker
-    /// of `program` holds whose master has died is waited for, at most a second.
+    /// of `program` holds whose master has died is waited for, at most a second; a dead unix socket
+    /// of `workers` or ours is removed.
     /// Throws StartupError with every fault: exit 4 if a privilege is missing, else 1.
     [[nodiscard]] static ListenerSet open(const Config& config,
                                           const std::vector<ServiceSpec>& services, int passed,
-                                          std::string_view program);
+                                          std::string_view program,
+                                          std::optional<uid_t> workers = {});
 
     /// The set for another configuration: keeps the sockets of this one whose addresses stay, takes
     /// back those that an earlier one left and that are not closed yet, opens what is new, and
     /// changes nothing in this one. Throws StartupError as open() does.
-    [[nodiscard]] ListenerSet rebind(const Config& config,
-                                     const std::vector<ServiceSpec>& services) const;
+    [[nodiscard]] ListenerSet rebind(const Config& config, const std::vector<ServiceSpec>& services,
+                                     std::optional<uid_t> workers = {}) const;
 
     /// What restore() goes on with; the sockets stay this set's until the exec.
     [[nodiscard]] SavedListeners save() const;

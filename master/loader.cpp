@@ -78,7 +78,7 @@ Deployment Loader::reload(const Deployment& running) const {
     const FileAccess as_at_start;
     Config candidate = load_checked(request_);
     throw_if_any(refused_changes(running.config, candidate, request_.services));
-    ListenerSet listeners = running.listeners.rebind(candidate, request_.services);
+    ListenerSet listeners = running.listeners.rebind(candidate, request_.services, owner_.user);
     return deploy(std::move(candidate), std::move(listeners));
 }
 

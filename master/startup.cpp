@@ -113,8 +113,9 @@ MasterParts prepare(const LoadRequest& request, StartRecord start, const Inherit
         make_runtime_folder_for(config.lock_file, config.runtime_dir);
         parts.lock = LockFile::acquire(config.lock_file);
     }
-    ListenerSet listeners =
-        ListenerSet::open(config, request.services, inheritance.listen_fds, request.program);
+    ListenerSet listeners = ListenerSet::open(
+        config, request.services, inheritance.listen_fds, request.program,
+        identity.credentials ? std::optional(identity.credentials->user) : std::nullopt);
     parts.deployment = loader.deploy(std::move(config), std::move(listeners));
     parts.load = [loader](const Deployment& running) { return loader.reload(running); };
 

@@ -263,6 +263,24 @@ BOOST_AUTO_TEST_CASE(a_data_file_that_is_something_else_is_refused) {
     refuse_all(tricks_with_devices(), with_data);
 }
 
+BOOST_AUTO_TEST_CASE(a_unix_address_that_is_something_else_is_refused) {
+    std::vector<Trick> all = tricks_with_devices();
+    for (Trick& trick : all)
+        if (trick.name == std::string("socket"))
+            trick = {"somebody's socket", [play = trick.play](const auto& here) {
+                         play(here);
+                         BOOST_REQUIRE(::chown(here.path.c_str(), 1234, 1234) == 0);
+                     }};
+    for (const Trick& trick : all) {
+        BOOST_TEST_CONTEXT(trick.name) {
+            const Neighbourhood here;
+            trick.play(here);
+            refuse(here, with_socket, runtime_folder_of(here));
+            BOOST_TEST(std::filesystem::exists(std::filesystem::symlink_status(here.path)));
+        }
+    }
+}
+
 // Only the last folder was looked at, and through the link: as root that the neighbour chose, files
 // appeared in a folder of root's.
 BOOST_AUTO_TEST_CASE(no_path_is_led_elsewhere_by_a_neighbour) {

@@ -324,6 +324,42 @@ BOOST_AUTO_TEST_CASE(a_stale_unix_socket_is_replaced_a_live_one_and_other_files_
     BOOST_TEST(mentions(refusal(), "has mode 0777"));
 }
 
+// Root removed it, as if it were its own: another service's that was about to be started again.
+BOOST_AUTO_TEST_CASE(a_stale_unix_socket_is_removed_if_it_is_ours_or_the_workers) {
+    if (::geteuid() != 0) {
+        BOOST_TEST_MESSAGE("skipped: needs root");
+        return;
+    }
+    const TempFolder folder;
+    const std::string path = folder / "s";
+    const auto config = config_of({{"a", {"unix:" + path}}});
+    const auto leave_a_socket_of = [&](uid_t owner) {
+        const Foreign stale("unix:" + path);
+        BOOST_REQUIRE(::chown(path.c_str(), owner, owner) == 0);
+    };
+    const auto refusal = [&](auto... workers) {
+        return refusal_of(
+            [&] { return ListenerSet::open(config, services, 0, "preforkd", workers...); });
+    };
+    leave_a_socket_of(1234);
+    for (const Refusal& refused : {refusal(), refusal(1235)}) {
+        BOOST_TEST(mentions(refused.text, "a socket of uid 1234, on which nobody answers"));
+        BOOST_TEST(mentions(refused.text, "remove it, or choose another path"));
+        BOOST_TEST(refused.exit_code == exit_failure);
+    }
+    BOOST_TEST(mentions(
+        refusal_of([&] { return open_set({}).rebind(config, services, 1235); }).text, "uid 1234"));
+    BOOST_TEST(::access(path.c_str(), F_OK) == 0);
+    BOOST_TEST(refusal(1234).text == "");
+    leave_a_socket_of(0);
+    BOOST_TEST(refusal(1234).text == "");
+    {
+        const Foreign alive("unix:" + path);
+        BOOST_REQUIRE(::chown(path.c_str(), 1234, 1234) == 0);
+        BOOST_TEST(mentions(refusal().text, "in use by"));
+    }
+}
+
 BOOST_AUTO_TEST_CASE(the_holder_of_a_unix_socket_is_named) {
     const TempFolder folder;
     const std::string address = "unix:" + (folder / "with space");
