@@ -9,6 +9,7 @@
 
 #include <cstring>
 
+#include "master/callers_stderr.hpp"
 #include "master/null_device.hpp"
 #include "master/read_only_hint.hpp"
 #include "master/walk.hpp"
@@ -159,7 +160,7 @@ UniqueFd open_target(const char* key, const LogTarget& target, const Config& con
             return open_syslog({key, surroundings.syslog_path});
         case LogTarget::Kind::automatic:
         case LogTarget::Kind::standard_error:
-            return copy_of(surroundings.standard_error);
+            return open_as_log(surroundings.standard_error);
         case LogTarget::Kind::off:
             break;
     }

@@ -9,6 +9,7 @@
 #include <optional>
 #include <sstream>
 
+#include "master/callers_stderr.hpp"
 #include "master/capabilities.hpp"
 #include "master/credentials.hpp"
 #include "master/daemonize.hpp"
@@ -78,7 +79,7 @@ UniqueFd keep_callers_stderr(const Config& config, bool foreground) {
     const bool is_wanted = config.error_log.kind == LogTarget::Kind::standard_error ||
                            config.output_log.kind == LogTarget::Kind::standard_error;
     if (foreground || !is_wanted) return {};
-    return UniqueFd(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3));
+    return open_as_log(STDERR_FILENO);  // while its terminal is still ours
 }
 
 /// From here on a failure is for whoever waits for the start, and for the log once nobody does.
@@ -124,6 +125,8 @@ MasterParts prepare(const LoadRequest& request, StartRecord start, const Inherit
     for (const auto* notices :
          {&inheritance.notices, &identity.notices, &parts.deployment.listeners.notices()})
         for (const std::string& notice : *notices) log.warning(notice);
+    if (const std::string notice = notice_of_log(parts.deployment.logs.error); !notice.empty())
+        log.warning(notice);
 
     parts.start.kernel = ask_kernel_for_sandbox();
     parts.start.oom_score = lower_oom_score();

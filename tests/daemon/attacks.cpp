@@ -229,6 +229,18 @@ const std::vector<Attack>& attacks() {
              return ::syscall(SYS_recvmsg, listening_socket(), &header, 0);
          }},
         // Logs.
+        {"read_log",
+         [](long) {
+             char byte = 0;
+             return ::syscall(SYS_read, STDERR_FILENO, &byte, 1);
+         },
+         EBADF},
+        {"read_output",
+         [](long) {
+             char byte = 0;
+             return ::syscall(SYS_read, STDOUT_FILENO, &byte, 1);
+         },
+         EBADF},
         {"half_close_log", [](long) { return ::syscall(SYS_shutdown, STDERR_FILENO, SHUT_WR); }},
         {"truncate_log", [](long) { return ::syscall(SYS_ftruncate, STDERR_FILENO, 0); }},
         {"punch_log", [](long) { return ::syscall(SYS_fallocate, STDERR_FILENO, 3, 0, 4096); }},
