@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -21,13 +22,25 @@ UniqueFd open_controlling(int terminal) {
     return UniqueFd(::tcgetsid(terminal) < 0 ? -1 : ::open("/dev/tty", appending));
 }
 
+/// `2> FILE` leaves a file whose writers share an offset that any of them may move. Appending they
+/// can't overwrite each other, whoever opened it: also not what others of the caller's print there,
+/// so that it is set for the descriptor that we share with them too, and stays. make(1) does so.
+void append_for_all(int descriptor) noexcept {
+    const int flags = ::fcntl(descriptor, F_GETFL);
+    if (flags >= 0 && (flags & O_APPEND) == 0) (void)::fcntl(descriptor, F_SETFL, flags | O_APPEND);
+}
+
 }  // namespace
 
 UniqueFd open_as_log(int descriptor) {
+    struct stat status {};
     UniqueFd log;
     if (::isatty(descriptor) != 0) {
         log = open_anew(descriptor);
         if (!log.is_open()) log = open_controlling(descriptor);
+    } else if (::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode)) {
+        append_for_all(descriptor);
+        log = open_anew(descriptor);
     }
     return log.is_open() ? std::move(log) : UniqueFd(::fcntl(descriptor, F_DUPFD_CLOEXEC, 3));
 }

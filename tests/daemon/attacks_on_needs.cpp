@@ -157,6 +157,7 @@ const std::vector<Attack>& attacks_on_writing() {
         // The kernel appends to a log wherever it is told to write. Source: pwrite(2), BUGS.
         {"write_at_logs_begin", [](long) { return ::syscall(SYS_pwrite64, log_file(), "x", 1, 0); },
          allowed},
+        {"seek_log", [](long) { return ::syscall(SYS_lseek, log_file(), 0, SEEK_SET); }, allowed},
         {"truncate_data", [](long) { return ::syscall(SYS_ftruncate, data_file(), 0); }},
         {"truncate_log_file", [](long) { return ::syscall(SYS_ftruncate, log_file(), 0); }},
         {"punch_log_file", [](long) { return ::syscall(SYS_fallocate, log_file(), 3, 0, 4096); }},

@@ -4,10 +4,14 @@
 
 #include <boost/test/unit_test.hpp>
 #include <csignal>
+#include <fstream>
+#include <regex>
+#include <sstream>
 
 #include "client.hpp"
 #include "daemon.hpp"
 #include "deadline.hpp"
+#include "file_events.hpp"
 #include "needs_root.hpp"
 #include "shared/syscalls.hpp"
 
@@ -77,6 +81,53 @@ class Terminal {
     std::string line_, shown_;
 };
 
+std::string content_of(const std::string& path) {
+    std::ostringstream content;
+    content << std::ifstream(path).rdbuf();
+    return content.str();
+}
+
+/// A file as `2> FILE` opens it, which its caller prints to as well.
+class CallersFile {
+  public:
+    CallersFile() { print("before"); }
+
+    [[nodiscard]] int fd() const { return file_.get(); }
+    void print(const std::string& line) const {
+        BOOST_REQUIRE(!write_all(file_.get(), line + "\n"));
+    }
+    void wait_for(const std::string& text) {
+        BOOST_REQUIRE_MESSAGE(
+            events_.wait_until([&] { return content().find(text) != std::string::npos; }),
+            "no '" << text << "' in\n"
+                   << content());
+    }
+    [[nodiscard]] std::string content() const { return content_of(folder_ / "log"); }
+
+    /// Each line is one of the server's, or one of `others`, in this order.
+    void check(const std::vector<std::string>& others) const {
+        std::vector<std::string> found;
+        std::istringstream text(content());
+        const std::regex servers(
+            "\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z [a-z]+ \\d+ .*");
+        for (std::string line; std::getline(text, line);)
+            if (!std::regex_match(line, servers)) found.push_back(line);
+        BOOST_TEST(found == others, boost::test_tools::per_element());
+        for (const char* const event :
+             {"ready generation=1", "reload ok", "logs reopened", "stopping", "stopped"})
+            BOOST_TEST(holds_all(content(), {event}), event << " is lost in\n" << content());
+    }
+
+  private:
+    TempFolder folder_;
+    FileEvents events_{folder_.path()};
+    UniqueFd file_{::open((folder_ / "log").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600)};
+};
+
+void attack(Daemon& server, const std::string& name) {
+    BOOST_TEST(Client(server.address("needy")).ask("attack " + name + " 0") == "done");
+}
+
 void check_that_worker_cannot_read(Daemon& server, Terminal& terminal) {
     terminal.type("secret\n");
     Client client(server.address());
@@ -126,6 +177,63 @@ BOOST_AUTO_TEST_CASE(a_terminal_that_cannot_be_opened_is_told, *precondition(nee
     terminal.wait_for("workers can read what is typed at this terminal");
     terminal.wait_for("redirect standard error");
     server.stop();
+}
+
+// Its writers shared one offset. A worker that may write files could move it, or write before it,
+// and so rewrite the log.
+BOOST_AUTO_TEST_CASE(a_worker_cannot_overwrite_lines_in_a_file_not_opened_to_append) {
+    CallersFile log;
+    Setup setup = logging_to_stderr([&] { print_to(log.fd()); });
+    setup.sections += listener("needy", "writing-probe", "root = /\n");
+    Daemon server(setup);
+    server.start();
+    attack(server, "write_at_logs_begin");
+    log.print("y");
+    attack(server, "seek_log");
+    server.send(SIGUSR1);
+    log.wait_for("logs reopened");
+    attack(server, "write_at_logs_begin");
+    log.print("z");
+    server.send(SIGHUP);
+    log.wait_for("reload ok");
+    server.stop();
+    log.check({"before", "xy", "xz"});
+}
+
+BOOST_AUTO_TEST_CASE(callers_and_servers_lines_stay_in_a_file_that_they_share) {
+    CallersFile log;
+    Daemon server(logging_to_stderr([&] { print_to(log.fd()); }));
+    server.launch();
+    log.print("started");
+    server.send(SIGHUP);
+    log.wait_for("reload ok");
+    log.print("reloaded");
+    server.send(SIGUSR1);
+    log.wait_for("logs reopened");
+    server.stop();
+    log.print("stopped");
+    log.check({"before", "started", "reloaded", "stopped"});
+}
+
+// Opening it anew is refused then; that it appends needs no such right.
+BOOST_AUTO_TEST_CASE(nor_in_a_file_of_another_user, *precondition(needs_root)) {
+    CallersFile log;
+    Setup setup = logging_to_stderr([&] {
+        print_to(log.fd());
+        become_nobody();
+    });
+    setup.sections += listener("needy", "writing-probe", "root = /\n");
+    Daemon server(setup);
+    server.give_to(nobody, nobody);
+    server.start();
+    attack(server, "write_at_logs_begin");
+    log.print("y");
+    server.send(SIGHUP);
+    log.wait_for("reload ok");
+    server.send(SIGUSR1);
+    log.wait_for("logs reopened");
+    server.stop();
+    log.check({"before", "xy"});
 }
 
 BOOST_AUTO_TEST_SUITE_END()
