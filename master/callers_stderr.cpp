@@ -34,14 +34,13 @@ void append_for_all(int descriptor) noexcept {
 
 UniqueFd open_as_log(int descriptor) {
     struct stat status {};
+    (void)::fstat(descriptor, &status);
+    if (S_ISREG(status.st_mode)) append_for_all(descriptor);
     UniqueFd log;
-    if (::isatty(descriptor) != 0) {
+    // Not any other device: opening may mean something to it.
+    if (S_ISREG(status.st_mode) || S_ISFIFO(status.st_mode) || ::isatty(descriptor) != 0)
         log = open_anew(descriptor);
-        if (!log.is_open()) log = open_controlling(descriptor);
-    } else if (::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode)) {
-        append_for_all(descriptor);
-        log = open_anew(descriptor);
-    }
+    if (!log.is_open()) log = open_controlling(descriptor);
     return log.is_open() ? std::move(log) : UniqueFd(::fcntl(descriptor, F_DUPFD_CLOEXEC, 3));
 }
 

@@ -1,6 +1,8 @@
 #include "shared/log.hpp"
 
 #include <fmt/chrono.h>
+#include <limits.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -50,18 +52,43 @@ std::string prefix(LogStyle style, LogLevel level, const std::string& program) {
     return {};
 }
 
-// Of this process, whatever logs it has: what a full disk refused since the last line that could be
-// written, and whether the file ends within a line.
+// Of this process, whatever logs it has: what a full disk or pipe refused since the last line that
+// could be written, and whether the file ends within a line.
 std::atomic<std::uint64_t> lost_lines{0};
 std::atomic<std::uint64_t> all_lost_lines{0};
 std::atomic<bool> is_cut{false};
 
-/// One write: O_APPEND then keeps lines whole.
+/// Whether a write doesn't wait for whoever reads it: a caller's pipe or socket may be one that
+/// does. A poll that fails is no reason to lose a line.
+bool has_room(int descriptor) noexcept {
+    pollfd log{descriptor, POLLOUT, 0};
+    return ::poll(&log, 1, 0) != 0;
+}
+
+bool is_pipe(int descriptor) noexcept {
+    struct stat status {};
+    return ::fstat(descriptor, &status) == 0 && S_ISFIFO(status.st_mode);
+}
+
+/// One write: O_APPEND then keeps lines whole. To a pipe no more at once than goes into it as one
+/// piece, for which alone it says that it has room. Source: pipe(7), PIPE_BUF.
+std::size_t write_at_once(int descriptor, std::string_view text) noexcept {
+    const std::size_t most = text.size() > PIPE_BUF && is_pipe(descriptor) ? PIPE_BUF : text.size();
+    std::size_t written = 0;
+    while (written < text.size() && has_room(descriptor)) {
+        const std::string_view piece = text.substr(written, most);
+        const ssize_t size = ::write(descriptor, piece.data(), piece.size());
+        if (size > 0) written += static_cast<std::size_t>(size);
+        if (size != static_cast<ssize_t>(piece.size())) break;
+    }
+    return written;
+}
+
 bool write_line(int descriptor, std::string line) {
     const bool was_cut = is_cut.exchange(false);
     if (was_cut) line.insert(0, 1, '\n');
-    const ssize_t written = ::write(descriptor, line.data(), line.size());
-    if (written == static_cast<ssize_t>(line.size())) return true;
+    const std::size_t written = write_at_once(descriptor, line);
+    if (written == line.size()) return true;
     is_cut = was_cut || written > 0;
     return false;
 }

@@ -37,7 +37,7 @@ struct LogField {
 /// Writes one line per event with one write(2), so that processes that share a file never mix.
 /// A line is always one line: in the values of fields control bytes, quotes and backslashes are
 /// escaped as \xNN, \" and \\; in the event line feeds become spaces and control bytes \xNN.
-/// An event that can't be written is dropped: a full disk must not stop a server.
+/// An event that can't be written at once is dropped: neither disk nor reader must stop a server.
 class Logger {
   public:
     /// `descriptor` stays the caller's; it may be reopened under the same number.

@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
@@ -14,6 +15,7 @@
 #include "file_events.hpp"
 #include "needs_root.hpp"
 #include "shared/syscalls.hpp"
+#include "variant.hpp"
 
 // The caller's standard error as the log: what comes of the terminal, the file, the pipe or the
 // socket that it is.
@@ -123,6 +125,77 @@ class CallersFile {
     FileEvents events_{folder_.path()};
     UniqueFd file_{::open((folder_ / "log").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600)};
 };
+
+/// What the caller reads of its server, when it does: a pipe, or a socket as the journal's.
+struct Stream {
+    UniqueFd reading, writing;
+
+    static Stream pipe() {
+        Pipe pipe;
+        return {std::move(pipe.reading), std::move(pipe.writing)};
+    }
+    static Stream socket() {
+        int ends[2];
+        BOOST_REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+        return {UniqueFd(ends[0]), UniqueFd(ends[1])};
+    }
+    /// As a reader leaves it that has stopped reading.
+    void fill() const {
+        set_waiting(false);
+        for (const std::size_t size : {std::size_t{4096}, std::size_t{1}})
+            while (::write(writing.get(), std::string(size, '-').data(), size) > 0) {
+            }
+        set_waiting(true);
+    }
+    /// Takes what is there.
+    void drain() const {
+        char chunk[4096];
+        pollfd entry{reading.get(), POLLIN, 0};
+        while (::poll(&entry, 1, 0) > 0 && ::read(reading.get(), chunk, sizeof chunk) > 0) {
+        }
+    }
+    /// Reads until this has come.
+    void wait_for(const std::string& text) const {
+        std::string read;
+        char chunk[4096];
+        for (const Deadline deadline; read.find(text) == std::string::npos;) {
+            BOOST_REQUIRE_MESSAGE(preforkd::testing::wait_for(reading.get(), POLLIN, deadline),
+                                  "no '" << text << "' in\n"
+                                         << read);
+            const ssize_t size = ::read(reading.get(), chunk, sizeof chunk);
+            BOOST_REQUIRE(size > 0);
+            read.append(chunk, static_cast<std::size_t>(size));
+        }
+    }
+    [[nodiscard]] bool waits() const { return (::fcntl(writing.get(), F_GETFL) & O_NONBLOCK) == 0; }
+
+    void set_waiting(bool on) const {
+        const int flags = ::fcntl(writing.get(), F_GETFL) & ~O_NONBLOCK;
+        BOOST_REQUIRE(::fcntl(writing.get(), F_SETFL, on ? flags : flags | O_NONBLOCK) == 0);
+    }
+};
+
+void check_that_it_serves(Daemon& server, int generation) {
+    server.send(SIGUSR1);
+    server.send(SIGHUP);
+    server.wait_for_note({"READY=1", "X_PREFORKD_GENERATION=" + std::to_string(generation)});
+    BOOST_TEST(Client(server.address()).ask("log lost") == "ok");
+}
+
+void check_that_losses_are_told(const Stream& stream, Daemon& server) {
+    stream.drain();
+    server.send(SIGUSR1);
+    stream.wait_for(" warning " + std::to_string(server.pid()) + " log lines were lost count=");
+}
+
+void check_that_it_does_not_wait_for(const Stream& stream, Daemon& server) {
+    server.start();
+    BOOST_TEST(stream.waits());  // it is the caller's as well
+    stream.fill();
+    check_that_it_serves(server, 2);
+    check_that_losses_are_told(stream, server);
+    server.stop();
+}
 
 void attack(Daemon& server, const std::string& name) {
     BOOST_TEST(Client(server.address("needy")).ask("attack " + name + " 0") == "done");
@@ -234,6 +307,59 @@ BOOST_AUTO_TEST_CASE(nor_in_a_file_of_another_user, *precondition(needs_root)) {
     log.wait_for("logs reopened");
     server.stop();
     log.check({"before", "xy"});
+}
+
+// The master waited in write(2) for a reader that had stopped reading: no reload, no stop, no
+// worker replaced.
+BOOST_AUTO_TEST_CASE(a_pipe_that_nobody_reads_stops_nobody) {
+    const Stream pipe = Stream::pipe();
+    Daemon server(logging_to_stderr([&] { print_to(pipe.writing.get()); }));
+    check_that_it_does_not_wait_for(pipe, server);
+}
+
+BOOST_AUTO_TEST_CASE(nor_does_a_pipe_of_another_user, *precondition(needs_root)) {
+    const Stream pipe = Stream::pipe();
+    Daemon server(logging_to_stderr([&] {
+        print_to(pipe.writing.get());
+        become_nobody();
+    }));
+    server.give_to(nobody, nobody);
+    check_that_it_does_not_wait_for(pipe, server);
+}
+
+BOOST_AUTO_TEST_CASE(nor_does_a_socket) {
+    const Stream socket = Stream::socket();
+    Daemon server(logging_to_stderr([&] { print_to(socket.writing.get()); }));
+    check_that_it_does_not_wait_for(socket, server);
+}
+
+BOOST_AUTO_TEST_CASE(nor_does_a_terminal_that_was_stopped) {
+    Terminal terminal;
+    Daemon server(logging_to_stderr([&] { terminal.log_in(); }));
+    server.start();
+    terminal.wait_for("ready generation=1");
+    terminal.type("\x13");  // Ctrl-S
+    check_that_it_serves(server, 2);
+    terminal.type("\x11");  // Ctrl-Q
+    server.send(SIGUSR1);
+    terminal.wait_for("log lines were lost count=");
+    server.stop();
+}
+
+BOOST_AUTO_TEST_CASE(nor_after_an_upgrade) {
+    for (const bool is_socket : {false, true}) {
+        const Stream stream = is_socket ? Stream::socket() : Stream::pipe();
+        UpgradableDaemon server(logging_to_stderr([&] { print_to(stream.writing.get()); }));
+        server.start();
+        stream.fill();
+        server.install({.version = "2.0"});
+        server.send(SIGUSR2);
+        server.wait_for_note({"READY=1", "X_PREFORKD_GENERATION=2"});
+        check_that_it_serves(server, 3);
+        BOOST_TEST(stream.waits());
+        check_that_losses_are_told(stream, server);
+        server.stop();
+    }
 }
 
 BOOST_AUTO_TEST_SUITE_END()
