@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "master/processes.hpp"
+#include "shared/log.hpp"
 
 namespace preforkd::master {
 namespace {
@@ -105,8 +106,9 @@ std::string describe(const std::vector<Pid>& pids, bool is_listening) {
                             : "a socket that isn't listening, or in another network namespace";
     std::string text;
     for (std::size_t index = 0; index < std::min(pids.size(), most_named); ++index)
+        // Its owner chose the name, and a terminal may be what it is printed on.
         text += fmt::format("{}pid {} ({})", index == 0 ? "" : ", ", pids[index].value,
-                            program_of(pids[index]));
+                            escape_for_log(program_of(pids[index])));
     if (pids.size() > most_named) text += fmt::format(" and {} more", pids.size() - most_named);
     return text;
 }

@@ -7,6 +7,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
@@ -93,6 +94,21 @@ bool write_line(int descriptor, std::string line) {
     return false;
 }
 
+/// How many bytes the control character has that `text` begins with, 0 if it begins with none.
+/// Those from U+0080 to U+009f are controls as well, U+009b begins a terminal's commands. ECMA-48
+std::size_t control_size(std::string_view text) noexcept {
+    const auto at = [&](std::size_t index) { return static_cast<unsigned char>(text[index]); };
+    if (at(0) < 0x20 || at(0) == 0x7f) return 1;
+    return text.size() > 1 && at(0) == 0xc2 && at(1) >= 0x80 && at(1) <= 0x9f ? 2 : 0;
+}
+
+std::string in_hexadecimal(std::string_view bytes) {
+    std::string text;
+    for (const char byte : bytes)
+        text += fmt::format("\\x{:02x}", static_cast<unsigned char>(byte));
+    return text;
+}
+
 bool needs_quotes(std::string_view value) noexcept {
     return value.empty() || value.find_first_of(" =\"\\") != std::string_view::npos;
 }
@@ -116,11 +132,13 @@ std::string_view to_string(LogLevel level) noexcept {
 }
 
 std::string escape_for_log(std::string_view text, std::size_t limit) {
+    text = text.substr(0, limit);
     std::string escaped;
-    for (const char character : text.substr(0, limit)) {
-        const auto byte = static_cast<unsigned char>(character);
-        if (byte < 0x20 || byte == 0x7f)
-            escaped += fmt::format("\\x{:02x}", byte);
+    for (std::size_t size = 0; !text.empty(); text.remove_prefix(size)) {
+        size = std::max<std::size_t>(control_size(text), 1);
+        const char character = text.front();
+        if (control_size(text) > 0)
+            escaped += in_hexadecimal(text.substr(0, size));
         else if (character == '"' || character == '\\')
             (escaped += '\\') += character;
         else
@@ -133,14 +151,14 @@ void Logger::log(LogLevel level, std::string_view event, Fields fields) const {
     if (level < threshold_ || descriptor_ < 0) return;
     std::string line = prefix(style_, level, program_);
     // The event is a sentence, so its quotes are wanted; what breaks a line or a terminal is not.
-    for (const char character : event) {
-        const bool is_control = static_cast<unsigned char>(character) < 0x20 || character == 0x7f;
-        if (character == '\n')
+    for (std::size_t size = 0; !event.empty(); event.remove_prefix(size)) {
+        size = std::max<std::size_t>(control_size(event), 1);
+        if (event.front() == '\n')
             line += ' ';
-        else if (is_control)
-            line += escape_for_log({&character, 1});
+        else if (control_size(event) > 0)
+            line += in_hexadecimal(event.substr(0, size));
         else
-            line += character;
+            line += event.front();
     }
     for (const LogField& field : fields) {
         const std::string value = escape_for_log(field.value);

@@ -78,8 +78,8 @@ class Logger {
     std::string program_;
 };
 
-/// `text` with everything that could end a line or a quoted value escaped; what stays is
-/// 0x20-0x7e and UTF-8 continuation and lead bytes. At most `limit` bytes of `text` are used.
+/// `text` with what could end a line or a quoted value or command a terminal escaped; what stays is
+/// 0x20-0x7e and UTF-8 without U+0080-U+009f. At most `limit` bytes of `text` are used.
 [[nodiscard]] std::string escape_for_log(std::string_view text, std::size_t limit = 2048);
 
 /// Lines of this process that could not be written so far, whatever log they were for.

@@ -214,6 +214,24 @@ BOOST_AUTO_TEST_CASE(a_taken_port_names_the_section_the_line_and_the_holder) {
     BOOST_TEST(wait_for(holder) == 0);
 }
 
+// Its name went to root's terminal as it was, and may hold what commands that.
+BOOST_AUTO_TEST_CASE(the_name_of_a_holder_commands_no_terminal) {
+    const Foreign foreign;
+    Pipe taken, go;
+    const pid_t holder = start_child([&] {
+        ::prctl(PR_SET_NAME, "\x1b]0;a\nb\x07\x7f\xc2\x9b");
+        go.writing.reset();
+        taken.writing.reset();
+        return static_cast<int>(read_until_closed(go.reading).size());
+    });
+    taken.writing.reset();
+    read_until_closed(taken.reading);
+    const std::string text = find_holder(address_of(foreign.address)).text;
+    BOOST_TEST(text == fmt::format("pid {} (\\x1b]0;a\\x0ab\\x07\\x7f\\xc2\\x9b)", holder));
+    go.writing.reset();
+    BOOST_TEST(wait_for(holder) == 0);
+}
+
 BOOST_AUTO_TEST_CASE(a_port_of_a_program_that_shares_it_is_taken_all_the_same) {
     const ListenerSet other = open_set({{"a", {"127.0.0.1:0"}}});
     const std::string address = other.addresses()[0].second;

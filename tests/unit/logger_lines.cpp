@@ -39,8 +39,9 @@ BOOST_FIXTURE_TEST_CASE(a_line_is_always_one_line, LogFile) {
 
 BOOST_FIXTURE_TEST_CASE(an_event_can_neither_break_its_line_nor_command_a_terminal, LogFile) {
     const Logger logger(file.get(), LogStyle::journal, LogLevel::info, "preforkd");
-    logger.error("said \"a\"\nb\r\x1b[2J");
-    BOOST_TEST(text() == "<3>error " + std::to_string(::getpid()) + " said \"a\" b\\x0d\\x1b[2J\n");
+    logger.error("said \"a\"\nb\r\x1b[2J\u009b2J", {{"by", "\u009bé\xc2"}});
+    BOOST_TEST(text() == "<3>error " + std::to_string(::getpid()) +
+                             " said \"a\" b\\x0d\\x1b[2J\\xc2\\x9b2J by=\\xc2\\x9bé\xc2\n");
 }
 
 BOOST_FIXTURE_TEST_CASE(what_is_below_the_threshold_is_not_written, LogFile) {
