@@ -42,6 +42,13 @@ constexpr const char* remove_or_other_path = "remove it or set lock_file to anot
             refuse(path, fmt::format("cannot open it: {}", std::strerror(error)),
                    "start as the user it belongs to, or set lock_file to a path you can write",
                    exit_no_privilege);
+        case EMFILE:
+            refuse(path, fmt::format("cannot open it: {}", std::strerror(error)),
+                   "raise the limit on open files (ulimit -n, LimitNOFILE=)");
+        case ENOSPC:
+        case EDQUOT:
+            refuse(path, fmt::format("cannot open it: {}", std::strerror(error)),
+                   "make room there, or set lock_file to a path on another disk");
         case EROFS:
             refuse(path, fmt::format("cannot open it: {}", std::strerror(error)), read_only_hint);
         default:
@@ -62,6 +69,19 @@ void require_our_plain_file(const std::string& path, const struct stat& found) {
     if (found.st_nlink > 1)
         refuse(path, fmt::format("is one of {} hard links to the same file", found.st_nlink),
                "remove it");
+}
+
+/// What to do when `path` is locked and can't be written.
+const char* advice_on_writing(int error) noexcept {
+    switch (error) {
+        case EFBIG:
+            return "raise the limit on the size of files (ulimit -f, LimitFSIZE=)";
+        case ENOSPC:
+        case EDQUOT:
+            return "make room there, or set lock_file to a path on another disk";
+        default:
+            return other_path;
+    }
 }
 
 /// Whether `path` (still) names the file that is open as `fd`.
@@ -144,7 +164,7 @@ LockFile LockFile::acquire(std::string path) {
         LockFile lock(std::move(path), std::move(fd));
         if (const error_code error = lock.write_pid())
             refuse(lock.path(), fmt::format("cannot write our pid: {}", error.message()),
-                   other_path);
+                   advice_on_writing(error.value()));
         return lock;
     }
     refuse(path, "another program keeps replacing it",
@@ -182,6 +202,7 @@ error_code LockFile::write_pid() noexcept {
     const auto [end, failed] = std::to_chars(text, text + sizeof text - 1, ::getpid());
     if (failed != std::errc()) return {EOVERFLOW, boost::system::system_category()};
     *end = '\n';
+    owner_ = Pid{::getpid()};  // also of a file that couldn't be written: it must go as well
     // Overwritten first and cut after, so that a reader never finds it empty.
     const auto length = static_cast<std::size_t>(end + 1 - text);
     const ssize_t written = ::pwrite(fd_.get(), text, length, 0);
@@ -189,7 +210,6 @@ error_code LockFile::write_pid() noexcept {
     if (static_cast<std::size_t>(written) != length)
         return {ENOSPC, boost::system::system_category()};
     if (::ftruncate(fd_.get(), static_cast<off_t>(length)) < 0) return last_error();
-    owner_ = Pid{::getpid()};
     return {};
 }
 

@@ -1,6 +1,7 @@
 #include "master/lock_file.hpp"
 
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -111,6 +112,24 @@ BOOST_AUTO_TEST_CASE(holds_the_pid_of_its_process_and_is_removed_at_the_end) {
         BOOST_TEST((found.st_mode & 07777) == 0644u);
         BOOST_TEST((::fcntl(lock.fd().get(), F_GETFD) & FD_CLOEXEC) != 0);
     }
+    BOOST_TEST(!exists(path));
+}
+
+// An empty file stayed: only one that was written was thought our own.
+BOOST_AUTO_TEST_CASE(a_file_that_cannot_be_written_goes_again) {
+    const TempFolder folder;
+    const std::string path = folder / "pid";
+    const int status = in_child([&] {
+        const rlimit none{0, 0};
+        (void)::signal(SIGXFSZ, SIG_IGN);
+        if (::setrlimit(RLIMIT_FSIZE, &none) < 0) return 1;
+        const std::string told = refusal(path);
+        return mentions(told, "cannot write our pid: File too large") &&
+                       mentions(told, "ulimit -f, LimitFSIZE=")
+                   ? 0
+                   : 2;
+    });
+    BOOST_TEST(status == 0);
     BOOST_TEST(!exists(path));
 }
 
