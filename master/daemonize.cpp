@@ -167,7 +167,7 @@ void tell_pid(int pipe) noexcept {
 /// A verdict that says which call failed, and the end of this process.
 [[noreturn]] void give_up(StartupPipe& pipe, std::string_view program, const char* step) {
     pipe.fail(exit_failure, fmt::format("{}: can't go to the background: {}: {}", program, step,
-                                        last_error().message()));
+                                        with_limit_advice(last_error())));
     ::_exit(exit_failure);
 }
 
@@ -215,7 +215,7 @@ StartupPipe daemonize(std::string_view program, const Background& background) {
     const auto require = [](bool done, const char* step) {
         if (!done)
             throw StartupError(exit_failure, fmt::format("can't go to the background: {}: {}", step,
-                                                         last_error().message()));
+                                                         with_limit_advice(last_error())));
     };
     int ends[2];
     require(::pipe2(ends, O_CLOEXEC) == 0, "pipe");

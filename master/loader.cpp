@@ -69,7 +69,8 @@ Deployment Loader::deploy(Config config, ListenerSet listeners) const {
     auto text = sealed_memory("preforkd-configuration",
                               render_effective(deployment.config, request_.services));
     if (!text)
-        throw StartupError(exit_failure, "can't keep the configuration: " + text.error().message());
+        throw StartupError(exit_failure,
+                           "can't keep the configuration: " + with_limit_advice(text.error()));
     deployment.config_text = std::move(*text);
     return deployment;
 }

@@ -15,6 +15,7 @@
 #include "master/walk.hpp"
 #include "shared/exit_code.hpp"
 #include "shared/result.hpp"
+#include "shared/syscalls.hpp"
 
 namespace preforkd::master {
 namespace {
@@ -42,6 +43,8 @@ std::string advice_on(int error) {
         case EACCES:
         case EPERM:
             return "name a file that this user can write";
+        case EMFILE:
+            return "raise the limit on open files (ulimit -n, LimitNOFILE=)";
         case ENOSPC:
         case EDQUOT:
             return "make room there, or name a file on another disk";
@@ -193,16 +196,20 @@ error_code reconnect(const LogFiles& logs, const LogSurroundings& surroundings) 
 LogFiles open_logs(const Config& config, const LogSurroundings& surroundings) {
     const LogTarget errors = error_log_of(config, surroundings.foreground, ::geteuid());
     const LogTarget output = output_log_of(config, surroundings.foreground, ::geteuid());
+    const auto require = [](const UniqueFd& log) {
+        if (!log.is_open())
+            throw StartupError(exit_failure,
+                               "can't open the logs: " + with_limit_advice(last_error()));
+    };
     LogFiles logs;
     logs.error = open_target("error_log", errors, config, surroundings);
+    require(logs.error);
     logs.error_style = style_of(errors);
     logs.output = output == errors ? copy_of(logs.error.get())
                                    : open_target("output_log", output, config, surroundings);
+    require(logs.output);
     if (config.access_log.kind == LogTarget::Kind::file)
         logs.access = open_file({"access_log", config.access_log.path}, config);
-    for (const UniqueFd* log : {&logs.error, &logs.output})
-        if (!log->is_open())
-            throw StartupError(exit_failure, "can't open the logs: " + last_error().message());
     return logs;
 }
 

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <optional>
 #include <sstream>
+#include <system_error>
 
 #include "master/callers_stderr.hpp"
 #include "master/capabilities.hpp"
@@ -69,7 +70,7 @@ Notifier connect_notifier() {
                        fmt::format("can't reach NOTIFY_SOCKET '{}': {}\n    whoever starts this "
                                    "server must listen there; by hand, unset it "
                                    "(env -u NOTIFY_SOCKET)",
-                                   address, notifier.error().message()));
+                                   address, with_limit_advice(notifier.error())));
 }
 
 /// The caller's standard error for a daemon that is told to log there. Any other gives it back, or
@@ -82,16 +83,32 @@ UniqueFd keep_callers_stderr(const Config& config, bool foreground) {
     return open_as_log(STDERR_FILENO);  // while its terminal is still ours
 }
 
+/// With what to do about it, where a limit is the cause.
+StartupError as_startup_error(const std::exception& error) {
+    if (const auto* const known = dynamic_cast<const StartupError*>(&error)) return *known;
+    std::string text = error.what();
+    if (const auto* const system = dynamic_cast<const std::system_error*>(&error)) {
+        const std::string why = system->code().message();
+        if (text.ends_with(why))
+            text.replace(
+                text.size() - why.size(), why.size(),
+                with_limit_advice({system->code().value(), boost::system::system_category()}));
+    }
+    return {exit_failure, text};
+}
+
 /// From here on a failure is for whoever waits for the start, and for the log once nobody does.
 int run(MasterParts parts, StartupPipe& startup) {
-    parts.loop = make_event_loop();  // after the fork: what an epoll watches stays its maker's
-    const std::string program = parts.start.program;
+    const StartRecord start = parts.start;
     try {
+        parts.loop = make_event_loop();  // after the fork: what an epoll watches stays its maker's
         keep_needed_capabilities();
         return Master(std::move(parts), startup).run();
     } catch (const std::exception& error) {
-        startup.fail(exit_failure, fmt::format("{}: {}", program, error.what()));
-        throw;
+        const StartupError failure = as_startup_error(error);
+        if (!start.foreground)  // else it is told where it is reported
+            startup.fail(failure.exit_code(), fmt::format("{}: {}", start.program, failure.what()));
+        throw failure;
     }
 }
 
@@ -190,8 +207,10 @@ StartRecord record_start(const Invocation& invocation) {
 
 int report(const std::string& program, const StartupError& error) {
     std::istringstream text(error.what());
+    std::string lines;
     for (std::string line; std::getline(text, line);)
-        fmt::print(stderr, "{}{}\n", line.starts_with(' ') ? "" : program + ": ", line);
+        lines += (line.starts_with(' ') ? "" : program + ": ") + line + "\n";
+    (void)write_all(STDERR_FILENO, lines);  // fmt::print would throw where there is no room
     return error.exit_code();
 }
 
@@ -205,7 +224,7 @@ int run_master(const Invocation& invocation) {
     } catch (const StartupError& error) {
         return report(start.program, error);
     } catch (const std::exception& error) {
-        return report(start.program, StartupError(exit_failure, error.what()));
+        return report(start.program, as_startup_error(error));
     }
 }
 

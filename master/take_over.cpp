@@ -146,7 +146,7 @@ void TakeOver::prepare() {
     const LoadRequest request = request_of(state_.start, invocation_.services);
     config_ = parse_running(state_, invocation_.services);
     auto text = sealed_memory("preforkd-configuration", state_.deployment.config_text);
-    if (!text) refuse("can't keep the configuration: " + text.error().message());
+    if (!text) refuse("can't keep the configuration: " + with_limit_advice(text.error()));
     config_text_ = std::move(*text);
     const WorkerIdentity identity = resolve_identity(config_);
     UniqueFd image = open_own_image();

@@ -87,6 +87,8 @@ std::string with_limit_advice(error_code error) {
     std::string text = error.message();
     if (error.value() == EMFILE)
         text += "; raise the limit on open files (ulimit -n, LimitNOFILE=)";
+    if (error.value() == EFBIG)
+        text += "; raise the limit on the size of files (ulimit -f, LimitFSIZE=)";
     // More on their way than one user may have open; root is spared. unix(7), SCM_RIGHTS
     if (error.value() == ETOOMANYREFS)
         text +=

@@ -45,7 +45,7 @@ error_code close_on_exec_from(unsigned first) noexcept;
 /// sends them to. Source: rt_sigaction(2).
 void set_disposition(int signal, void (*disposition)(int)) noexcept;
 
-/// What a system call says, and what to do if a limit on descriptors makes it say so.
+/// What a system call says, and what to do if a limit makes it say so.
 [[nodiscard]] std::string with_limit_advice(error_code error);
 
 }  // namespace preforkd

@@ -1,5 +1,7 @@
+#include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -191,6 +193,40 @@ BOOST_AUTO_TEST_CASE(a_read_only_file_system_is_told_with_what_a_unit_can_do,
     check("access_log=" + path, "", "can't open access_log '" + path + "': ");
     check("lock_file=" + path, "", "lock file " + path + ": cannot open it: ");
     check("lock_file=" + path + "/b", "", "folder " + path + ": cannot make it: ");
+}
+
+// They ended without a word on what to do, the second one twice.
+BOOST_AUTO_TEST_CASE(limits_that_are_too_low_are_told_once_with_what_to_do) {
+    const auto check = [](__rlimit_resource resource, rlim_t limit, const std::string& message) {
+        const auto set = [=] {
+            const rlimit low{limit, limit};
+            if (::setrlimit(resource, &low) < 0) ::_exit(96);
+        };
+        for (const bool in_background : {true, false}) {
+            Daemon server({.parent = set});
+            in_background ? server.begin_launch() : server.begin();
+            check_refused(server, 1, {message});
+            const std::string& printed = server.inbox().printed();
+            BOOST_TEST(printed.find(message) == printed.rfind(message), printed);
+        }
+    };
+    const std::string of_files = "raise the limit on the size of files (ulimit -f, LimitFSIZE=)";
+    check(RLIMIT_FSIZE, 0, "cannot write our pid: File too large\n    " + of_files);
+    check(RLIMIT_FSIZE, 1024, "scoreboard: File too large; " + of_files);
+    for (const rlim_t few : {9, 10, 11, 12, 13})
+        check(RLIMIT_NOFILE, few,
+              "Too many open files; raise the limit on open files (ulimit -n, LimitNOFILE=)");
+}
+
+// It ended by SIGABRT, of an exception while it told of the first one.
+BOOST_AUTO_TEST_CASE(a_failure_that_cannot_be_told_is_one_all_the_same) {
+    Command command;
+    command.arguments = {"preforkd", "--foregruond"};
+    command.environment = sanitizer_options();
+    command.before_exec = [] {
+        if (::dup2(::open("/dev/full", O_WRONLY | O_CLOEXEC), STDERR_FILENO) < 0) ::_exit(96);
+    };
+    BOOST_TEST(finish(execute(command)).exit == exited(2));
 }
 
 BOOST_AUTO_TEST_CASE(a_log_whose_reader_is_not_there_is_not_waited_for) {
