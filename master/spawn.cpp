@@ -89,6 +89,7 @@ Result<SpawnedWorker> Spawner::spawn(const std::string& title, const UniqueFd& o
     if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) return last_error();
     SpawnedWorker worker;
     worker.channel.reset(ends[0]);
+    refuse_descriptors(worker.channel);
     const UniqueFd workers_end(ends[1]);
     if (::fcntl(worker.channel.get(), F_SETFL, O_NONBLOCK) < 0) return last_error();
 

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "shared/syscalls.hpp"
+
 namespace preforkd::master {
 namespace {
 
@@ -114,6 +116,7 @@ void WorkerTable::restore(const std::vector<SavedWorker>& all, const ListenerSet
                  saved.generation,
                  saved.spawned_at,
                  saved.ready});
+        refuse_descriptors(worker.process.channel);
         worker.page.number = saved.page_number;
         worker.page.memory.reset(saved.page.number);
         worker.hang_timer.reset(saved.hang_timer.number);

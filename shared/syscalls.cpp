@@ -4,6 +4,7 @@
 #include <linux/close_range.h>
 #include <linux/openat2.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -70,6 +71,12 @@ error_code write_all(int fd, std::string_view bytes) noexcept {
 error_code close_on_exec_from(unsigned first) noexcept {
     if (::syscall(SYS_close_range, first, ~0u, CLOSE_RANGE_CLOEXEC) < 0) return last_error();
     return {};
+}
+
+void refuse_descriptors(const UniqueFd& socket) noexcept {
+    constexpr int pass_rights = 83;  // SO_PASSRIGHTS, which no C library knows yet
+    const int none = 0;
+    (void)::setsockopt(socket.get(), SOL_SOCKET, pass_rights, &none, sizeof none);
 }
 
 void set_disposition(int signal, void (*disposition)(int)) noexcept {

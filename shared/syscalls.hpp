@@ -40,6 +40,10 @@ error_code write_all(int fd, std::string_view bytes) noexcept;
 /// Marks every descriptor from `first` up close-on-exec. Source: close_range(2).
 error_code close_on_exec_from(unsigned first) noexcept;
 
+/// From here on nobody can pass descriptors to this unix socket, nor to those accepted from it
+/// (EPERM). Before Linux 6.16 it does nothing. Source: SO_PASSRIGHTS in include/net/sock.h.
+void refuse_descriptors(const UniqueFd& socket) noexcept;
+
 /// Sets what a signal does, to SIG_DFL or SIG_IGN, for all of 1 to 64. signal(3) refuses the two
 /// that the C library keeps for itself (32 and 33), whose default would end a process that anyone
 /// sends them to. Source: rt_sigaction(2).

@@ -9,6 +9,8 @@
 #include <cstring>
 #include <filesystem>
 
+#include "shared/syscalls.hpp"
+#include "tests/daemon/needs_refusal.hpp"
 #include "unit/process_support.hpp"
 
 using namespace preforkd;
@@ -117,6 +119,18 @@ BOOST_FIXTURE_TEST_CASE(a_descriptor_passed_to_the_master_is_dropped_and_the_mes
     BOOST_TEST(!send_message(worker, said(MessageKind::ready), probe.get()));
     BOOST_TEST(receive_from_worker(master).error().value() == EBADMSG);
     BOOST_TEST(::fcntl(next_free, F_GETFD) == -1);
+}
+
+// A master that dropped a connection with SO_LINGER, its last descriptor, waited for the client.
+BOOST_FIXTURE_TEST_CASE(a_descriptor_does_not_even_reach_a_master_that_refuses_them, Pair,
+                        *boost::unit_test::precondition(testing::needs_refusal)) {
+    refuse_descriptors(master);
+    const Message ready = said(MessageKind::ready);
+    BOOST_TEST(send_message(worker, ready, worker.get()).value() == EPERM);
+    BOOST_TEST(!send_message(worker, ready));
+    BOOST_TEST(receive_from_worker(master).has_value());
+    BOOST_TEST(!send_message(master, said(MessageKind::listener), master.get()));
+    BOOST_TEST(receive_from_master(worker)->descriptor.is_open());
 }
 
 // Two were taken, for the room for one has padding for another, and the second stayed open for
