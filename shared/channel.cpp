@@ -54,6 +54,23 @@ UniqueFd take_descriptor(msghdr& header) noexcept {
     return UniqueFd(descriptor);
 }
 
+ssize_t send_with_descriptor(const UniqueFd& channel, Message message, int descriptor,
+                             int flags) noexcept {
+    iovec part{&message, sizeof message};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+    msghdr header{};
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    header.msg_control = control;
+    header.msg_controllen = sizeof control;
+    cmsghdr* const passed = CMSG_FIRSTHDR(&header);
+    passed->cmsg_level = SOL_SOCKET;
+    passed->cmsg_type = SCM_RIGHTS;
+    passed->cmsg_len = CMSG_LEN(sizeof(int));
+    std::memcpy(CMSG_DATA(passed), &descriptor, sizeof descriptor);
+    return ::sendmsg(channel.get(), &header, flags);
+}
+
 }  // namespace
 
 void Message::set_text(std::string_view value) noexcept {
@@ -67,22 +84,12 @@ std::string_view Message::get_text() const noexcept {
 }
 
 error_code send_message(const UniqueFd& channel, const Message& message, int descriptor) noexcept {
-    Message copy = message;
-    iovec part{&copy, sizeof copy};
-    msghdr header{};
-    header.msg_iov = &part;
-    header.msg_iovlen = 1;
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-    if (descriptor >= 0) {
-        header.msg_control = control;
-        header.msg_controllen = sizeof control;
-        cmsghdr* const passed = CMSG_FIRSTHDR(&header);
-        passed->cmsg_level = SOL_SOCKET;
-        passed->cmsg_type = SCM_RIGHTS;
-        passed->cmsg_len = CMSG_LEN(sizeof(int));
-        std::memcpy(CMSG_DATA(passed), &descriptor, sizeof descriptor);
-    }
-    while (::sendmsg(channel.get(), &header, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+    constexpr int flags = MSG_NOSIGNAL | MSG_DONTWAIT;
+    const auto send = [&] {
+        return descriptor >= 0 ? send_with_descriptor(channel, message, descriptor, flags)
+                               : ::send(channel.get(), &message, sizeof message, flags);
+    };
+    while (send() < 0)
         if (errno != EINTR) return last_error();
     return {};
 }

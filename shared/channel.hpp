@@ -11,7 +11,9 @@
 
 // What master and worker say to each other: messages of one fixed size over a SOCK_SEQPACKET pair.
 // The master trusts nothing it receives: another size, an unknown kind, a kind that only the master
-// may send, a text without its end, or a passed descriptor make the message invalid.
+// may send, a text without its end, or a passed descriptor make the message invalid. A descriptor
+// must not even arrive: who drops it may have its last one, and then ends what it stands for. A TCP
+// connection with SO_LINGER made a master wait for ten minutes so. See refuse_descriptors().
 
 namespace preforkd {
 
@@ -63,7 +65,8 @@ struct Received {
     UniqueFd descriptor;
 };
 
-/// Sends without waiting. Errors: EAGAIN  the peer doesn't read; EPIPE  it has gone.
+/// Sends without waiting; by sendmsg(2), which workers may not call, only with a descriptor.
+/// Errors: EAGAIN  the peer doesn't read; EPIPE  it has gone.
 error_code send_message(const UniqueFd& channel, const Message& message,
                         int descriptor = -1) noexcept;
 

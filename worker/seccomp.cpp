@@ -132,11 +132,11 @@ void guard_descriptors(const SharedDescriptors& shared) {
     guard.keep_on(__NR_dup3, 1);
     // A descriptor that comes in a message would have a number that is not guarded.
     guard.keep_to_channel(__NR_recvmsg);
-    // With these any other datagram socket could be written to. They are made for each request, so
-    // they are left to the kernel's bitmap where there is no reason.
-    if (shared.has_datagrams)
-        for (const std::uint32_t call : Calls{__NR_sendto, __NR_sendmsg})
-            guard.keep_to_channel_or_off(call);
+    // One that goes to the master, or to who reads the logs, could end there. See channel.hpp.
+    guard.keep_off(__NR_sendmsg, 0, DescriptorGuard::denied());
+    // By it any other datagram socket could be written to. It is made for each request, so it is
+    // left to the kernel's bitmap where there is no reason.
+    if (shared.has_datagrams) guard.keep_to_channel_or_off(__NR_sendto);
     guard.install();
 }
 

@@ -33,7 +33,6 @@ constexpr int serving[] = {
     SCMP_SYS(recvfrom),
     SCMP_SYS(recvmsg),
     SCMP_SYS(sendto),
-    SCMP_SYS(sendmsg),
     SCMP_SYS(sendfile),
     SCMP_SYS(getsockopt),
     SCMP_SYS(getsockname),
@@ -141,6 +140,7 @@ void allow_connecting(Rules& rules) {
                  {1, SCMP_CMP_MASKED_EQ, ~std::uint64_t{SOCK_NONBLOCK | SOCK_CLOEXEC}, SOCK_STREAM},
                  equals(2, static_cast<std::uint64_t>(protocol))});
     allow(rules, SCMP_SYS(connect));
+    allow(rules, SCMP_SYS(sendmsg));  // Asio, of several buffers. It passes descriptors as well
     for (const int request : {FIONBIO, FIONREAD})
         allow(rules, SCMP_SYS(ioctl), {equals(1, static_cast<std::uint64_t>(request))});
     const std::pair<int, int> options[] = {

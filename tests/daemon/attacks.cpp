@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -72,6 +73,47 @@ long fast_open(long) {
     nobody.sa_family = AF_UNSPEC;
     return ::syscall(SYS_sendto, listening_socket(), "x", 1, MSG_FASTOPEN | MSG_NOSIGNAL, &nobody,
                      sizeof nobody);
+}
+
+/// The youngest connection.
+int client_socket() {
+    for (int descriptor = 63; descriptor > channel_fd; --descriptor) {
+        sockaddr_storage peer;
+        socklen_t size = sizeof peer;
+        if (::getpeername(descriptor, reinterpret_cast<sockaddr*>(&peer), &size) == 0)
+            return descriptor;
+    }
+    return -1;
+}
+
+long pass_over(int socket, int descriptor) {
+    Message message;  // none that a master knows: it would only be closed with the channel
+    iovec bytes{&message, sizeof message};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))]{};
+    msghdr header{};
+    header.msg_iov = &bytes;
+    header.msg_iovlen = 1;
+    header.msg_control = control;
+    header.msg_controllen = sizeof control;
+    cmsghdr* const rights = CMSG_FIRSTHDR(&header);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(sizeof(int));
+    std::memcpy(CMSG_DATA(rights), &descriptor, sizeof descriptor);
+    return ::syscall(SYS_sendmsg, socket, &header, MSG_NOSIGNAL);
+}
+
+/// Whoever closes the last descriptor of this connection waits for ten minutes, for its client
+/// doesn't read: that was to be the master. Source: socket(7), SO_LINGER.
+long pass_lingering_socket(long) {
+    const int client = client_socket();
+    const linger ten_minutes{1, 600};
+    if (::setsockopt(client, SOL_SOCKET, SO_LINGER, &ten_minutes, sizeof ten_minutes) < 0)
+        return -1;
+    const std::vector<char> bytes(64 * 1024);
+    while (::send(client, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL) > 0) continue;
+    if (pass_over(channel_fd, client) < 0) return -1;
+    return ::close(client);
 }
 
 long set_all_capabilities(long) {
@@ -228,6 +270,14 @@ const std::vector<Attack>& attacks() {
              msghdr header{};
              return ::syscall(SYS_recvmsg, listening_socket(), &header, 0);
          }},
+        {"pass_lingering_socket", pass_lingering_socket},
+        {"pass_descriptor_to_log_reader",
+         [](long) { return pass_over(STDERR_FILENO, client_socket()); }},
+        {"pass_descriptor_upper_bits",
+         [](long) {
+             msghdr header{};
+             return ::syscall(SYS_sendmsg, channel_fd | 1L << 32, &header, 0);
+         }},
         // Logs.
         {"read_log",
          [](long) {
@@ -382,12 +432,6 @@ void send_unended_text() {
     send_bytes(&message, sizeof message);
 }
 
-void pass_descriptor() {
-    UniqueFd channel(channel_fd);
-    (void)send_message(channel, message_of(static_cast<std::uint32_t>(MessageKind::ready)), 0);
-    (void)channel.release();  // it is the worker's
-}
-
 /// As many as the master takes until it has had enough.
 void flood(MessageKind kind) {
     const Message message = message_of(static_cast<std::uint32_t>(kind));
@@ -413,7 +457,6 @@ const std::map<std::string, void (*)()>& abuses() {
         {"unknown_kind", [] { send_message_of(0xffffffff); }},
         {"masters_kind", [] { send_message_of(static_cast<std::uint32_t>(MessageKind::drain)); }},
         {"unended_text", send_unended_text},
-        {"passed_descriptor", pass_descriptor},
         {"stopped_nowhere",
          [] {
              Message message = message_of(static_cast<std::uint32_t>(MessageKind::stopped));

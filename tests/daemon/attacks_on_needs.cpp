@@ -139,6 +139,12 @@ const std::vector<Attack>& attacks_on_connecting() {
          }},
         {"interfaces", [](long) { return request_of(new_socket(), SIOCGIFCONF); }},
         {"owner_of_new", [](long) { return request_of(new_socket(), FIOSETOWN); }},
+        {"send_on_new",
+         [](long) {
+             msghdr header{};
+             return ::syscall(SYS_sendmsg, new_socket(), &header, MSG_NOSIGNAL);
+         },
+         EPIPE},
         {"receive_descriptors_on_new",
          [](long) {
              msghdr header{};

@@ -1,3 +1,4 @@
+#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -8,6 +9,7 @@
 #include "attacks.hpp"
 #include "client.hpp"
 #include "daemon.hpp"
+#include "needs_refusal.hpp"
 #include "needs_root.hpp"
 #include "needs_sandbox.hpp"
 #include "victim.hpp"
@@ -60,6 +62,20 @@ BOOST_AUTO_TEST_CASE(whatever_a_worker_sends_its_master_harms_only_itself) {
         victim.server.wait_for_line({"worker ready", "slot=echo/"});
         BOOST_TEST(Client(victim.server.address("echo")).ask("hello") == "hello", abuse);
     }
+    victim.server.stop();
+}
+
+// The descriptor's message lay in the channel, and when the master dropped it or closed the channel
+// its close() waited for a client that didn't read: no signal was heeded for ten minutes. A
+// sandboxed worker can't pass one; nor can the others where the kernel helps.
+BOOST_AUTO_TEST_CASE(a_master_takes_no_lingering_socket_even_without_a_sandbox,
+                     *precondition(needs_refusal)) {
+    Victim victim("sandbox = off\n");
+    Client client(victim.server.address("echo"));
+    client.send("attack pass_lingering_socket 0\n");
+    while (client.receive_line().find("EPERM") == std::string::npos) continue;
+    victim.server.send(SIGHUP);
+    victim.server.wait_for_line({"reload ok"});
     victim.server.stop();
 }
 

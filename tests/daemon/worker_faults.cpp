@@ -76,7 +76,7 @@ std::vector<Call> calls_until_ready() {
     BOOST_REQUIRE(subject.reload() == "ok");
     subject.server.stop();
     BOOST_REQUIRE(events.wait_for_close("trace"));
-    return calls_in(subject.trace, "", "sendmsg(3");
+    return calls_in(subject.trace, "", "sendto(3");
 }
 
 }  // namespace

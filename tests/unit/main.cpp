@@ -5,10 +5,11 @@
 namespace {
 
 /// Whoever starts the tests in the background, as by nohup(1), may ignore what a terminal sends;
-/// those that send it then waited for ever.
+/// those that send it then waited for ever. SIGPIPE is ignored in every worker.
 struct DefaultSignals {
     DefaultSignals() {
         for (const int signal : {SIGHUP, SIGINT, SIGQUIT}) (void)std::signal(signal, SIG_DFL);
+        (void)std::signal(SIGPIPE, SIG_IGN);
     }
 };
 
