@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "master/capabilities.hpp"
+#include "shared/syscalls.hpp"
 
 namespace preforkd::master {
 namespace {
@@ -104,6 +105,7 @@ Result<Listener> Listener::open(const Address& address, const ListenerOptions& o
                                                 : bind_tcp(listener.socket_, address, options);
     if (failed) return failed;
     if (address.is_unix()) {
+        refuse_descriptors(listener.socket_);
         struct stat made {};
         if (::lstat(path_of(address), &made) < 0) return last_error();
         listener.device_ = made.st_dev;
@@ -130,8 +132,10 @@ Result<Listener> Listener::adopt(UniqueFd socket) {
     Listener listener(std::move(socket), Address{});
     listener.adopted_ = true;
     if (const error_code error = listener.read_address()) return error;
-    if (!listener.address_.is_unix())
-        if (const auto error = set_tcp_options(listener.socket_)) return error;
+    if (listener.address_.is_unix())
+        refuse_descriptors(listener.socket_);
+    else if (const auto error = set_tcp_options(listener.socket_))
+        return error;
     return listener;
 }
 
@@ -148,6 +152,7 @@ Listener Listener::restore(const SavedSocket& saved) {
     std::memcpy(&storage, saved.address.data(), length);
     listener.address_ =
         make_address(reinterpret_cast<sockaddr*>(&storage), static_cast<socklen_t>(length));
+    if (listener.address_.is_unix()) refuse_descriptors(listener.socket_);
     listener.device_ = saved.device;
     listener.inode_ = saved.inode;
     listener.adopted_ = saved.adopted;

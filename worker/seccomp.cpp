@@ -76,9 +76,14 @@ class DescriptorGuard {
     void keep_off(std::uint32_t call, unsigned argument, std::uint32_t action) {
         add(call, argument, {jump(BPF_JGT, last_, 1, 0), answer(action)});
     }
-    /// ... when it is one that is not guarded.
-    void keep_on(std::uint32_t call, unsigned argument) {
-        add(call, argument, {jump(BPF_JGT, last_, 0, 1), answer(denied())});
+    /// ... when it is one that is not guarded, or the channel.
+    void keep_on_but_off_channel(std::uint32_t call, unsigned argument) {
+        add(call, argument,
+            {jump(BPF_JGT, last_, 1, 0), jump(BPF_JEQ, channel_fd, 0, 1), answer(denied())});
+    }
+    /// ... when it is the channel.
+    void keep_off_channel(std::uint32_t call) {
+        add(call, 0, {jump(BPF_JEQ, channel_fd, 0, 1), answer(denied())});
     }
     /// ... when it is a guarded one that is not the channel.
     void keep_to_channel_or_off(std::uint32_t call) {
@@ -118,6 +123,9 @@ class DescriptorGuard {
 void guard_descriptors(const SharedDescriptors& shared) {
     DescriptorGuard guard(shared.last);
     using Calls = std::initializer_list<std::uint32_t>;
+    // What had the channel's number could bring descriptors, as it can. The first, for it is the
+    // only one that is made for each connection.
+    guard.keep_off_channel(__NR_close);
     for (const std::uint32_t call : Calls{__NR_setsockopt, __NR_connect, __NR_shutdown})
         guard.keep_off(call, 0, DescriptorGuard::denied());
 #ifdef PREFORKD_PUBLIC_REACTOR
@@ -127,9 +135,9 @@ void guard_descriptors(const SharedDescriptors& shared) {
     guard.keep_off(__NR_ioctl, 0, DescriptorGuard::denied());
 #endif
 #ifdef __NR_dup2
-    guard.keep_on(__NR_dup2, 1);
+    guard.keep_on_but_off_channel(__NR_dup2, 1);
 #endif
-    guard.keep_on(__NR_dup3, 1);
+    guard.keep_on_but_off_channel(__NR_dup3, 1);
     // A descriptor that comes in a message would have a number that is not guarded.
     guard.keep_to_channel(__NR_recvmsg);
     // One that goes to the master, or to who reads the logs, could end there. See channel.hpp.

@@ -91,7 +91,7 @@ void allow_serving(Rules& rules) {
     allow(rules, SCMP_SYS(shutdown));
     // For a reset. Nothing that attaches a filter.
     allow(rules, SCMP_SYS(setsockopt), {equals(1, SOL_SOCKET), equals(2, SO_LINGER)});
-    // New logs; and a listening socket that is given up, see park().
+    // New logs; and a listening socket that is given up, see park(). Never the channel.
     allow_either(rules, SCMP_SYS(dup2), SCMP_SYS(dup3));
     // Not F_SETFL: it would make a listening socket blocking for all, or end a log's O_APPEND.
     allow(rules, SCMP_SYS(fcntl), {equals(1, F_GETFL)});

@@ -367,12 +367,26 @@ bool is_worker(int argc, char** argv) noexcept {
            type == SOCK_SEQPACKET;
 }
 
+namespace {
+
+/// Is open until the process ends: nobody may close it once the worker is confined.
+struct LastingChannel {
+    UniqueFd fd{channel_fd};
+    LastingChannel() = default;
+    LastingChannel(const LastingChannel&) = delete;
+    LastingChannel& operator=(const LastingChannel&) = delete;
+    ~LastingChannel() { (void)fd.release(); }
+};
+
+}  // namespace
+
 int run_worker(std::span<const ServiceType> services) {
     // First of all, for the exec set it back: no core, no ptrace by others of the same user, and
     // /proc/PID belongs to root. Source: prctl(2), PR_SET_DUMPABLE.
     ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     ::fcntl(channel_fd, F_SETFD, FD_CLOEXEC);
-    const UniqueFd channel(channel_fd);
+    const LastingChannel lasting;
+    const UniqueFd& channel = lasting.fd;
     auto handover = receive_handover(channel);
     if (!handover) return fail(channel, "hand-over: " + with_limit_advice(handover.error()));
     const std::vector<ServiceSpec> specs(services.begin(), services.end());

@@ -40,6 +40,23 @@ int listening_socket() {
     return -1;
 }
 
+long pass_over(int socket, int descriptor) {
+    Message message;  // none that a master knows: it would only be closed with the channel
+    iovec bytes{&message, sizeof message};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))]{};
+    msghdr header{};
+    header.msg_iov = &bytes;
+    header.msg_iovlen = 1;
+    header.msg_control = control;
+    header.msg_controllen = sizeof control;
+    cmsghdr* const rights = CMSG_FIRSTHDR(&header);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(sizeof(int));
+    std::memcpy(CMSG_DATA(rights), &descriptor, sizeof descriptor);
+    return ::syscall(SYS_sendmsg, socket, &header, MSG_NOSIGNAL);
+}
+
 namespace {
 
 // Asio's public interface makes each descriptor non-blocking by ioctl(2), whose argument lies in
@@ -84,23 +101,6 @@ int client_socket() {
             return descriptor;
     }
     return -1;
-}
-
-long pass_over(int socket, int descriptor) {
-    Message message;  // none that a master knows: it would only be closed with the channel
-    iovec bytes{&message, sizeof message};
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))]{};
-    msghdr header{};
-    header.msg_iov = &bytes;
-    header.msg_iovlen = 1;
-    header.msg_control = control;
-    header.msg_controllen = sizeof control;
-    cmsghdr* const rights = CMSG_FIRSTHDR(&header);
-    rights->cmsg_level = SOL_SOCKET;
-    rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(sizeof(int));
-    std::memcpy(CMSG_DATA(rights), &descriptor, sizeof descriptor);
-    return ::syscall(SYS_sendmsg, socket, &header, MSG_NOSIGNAL);
 }
 
 /// Whoever closes the last descriptor of this connection waits for ten minutes, for its client
@@ -270,6 +270,12 @@ const std::vector<Attack>& attacks() {
              msghdr header{};
              return ::syscall(SYS_recvmsg, listening_socket(), &header, 0);
          }},
+        {"close_channel", [](long) { return ::syscall(SYS_close, channel_fd); }},
+        {"replace_channel", [](long) { return ::syscall(SYS_dup2, client_socket(), channel_fd); }},
+        {"replace_channel_by_dup3",
+         [](long) { return ::syscall(SYS_dup3, client_socket(), channel_fd, 0); }},
+        {"replace_channel_upper_bits",
+         [](long) { return ::syscall(SYS_dup2, client_socket(), channel_fd | 1L << 32); }},
         {"pass_lingering_socket", pass_lingering_socket},
         {"pass_descriptor_to_log_reader",
          [](long) { return pass_over(STDERR_FILENO, client_socket()); }},
@@ -397,8 +403,9 @@ std::string run_attack(const std::string& order) {
     std::string name;
     long victim = 0;
     words >> name >> victim;
-    for (const auto* list : {&attacks(), &attacks_on_files(), &attacks_on_connecting(),
-                             &attacks_on_writing(), &attacks_on_threads()})
+    for (const auto* list :
+         {&attacks(), &attacks_on_files(), &attacks_on_connecting(), &attacks_on_unix_listener(),
+          &attacks_on_writing(), &attacks_on_threads()})
         for (const Attack& attack : *list)
             if (attack.name == name)
                 return attack.attempt(victim) < 0 ? ::strerrorname_np(errno) : "done";

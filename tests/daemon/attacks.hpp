@@ -24,8 +24,13 @@ inline constexpr int allowed = -1;
 /// On one whose service connects, writes files, or starts threads: what its need opens ends in
 /// "done", what is near to it doesn't.
 [[nodiscard]] const std::vector<Attack>& attacks_on_connecting();
+/// The same, where clients come over a unix socket.
+[[nodiscard]] const std::vector<Attack>& attacks_on_unix_listener();
 [[nodiscard]] const std::vector<Attack>& attacks_on_writing();
 [[nodiscard]] const std::vector<Attack>& attacks_on_threads();
+
+/// Sends `descriptor` over a unix socket, as sendmsg(2) says.
+long pass_over(int socket, int descriptor);
 
 /// A listening socket that the worker shares with its master, or -1.
 [[nodiscard]] int listening_socket();

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@
 #include <thread>
 
 #include "attacks.hpp"
+#include "shared/channel.hpp"
 
 // What lies next to what a declared need opens. By number, as in attacks.cpp.
 
@@ -62,6 +64,31 @@ long connect_to_listener(long) {
     if (::getsockname(listening_socket(), reinterpret_cast<sockaddr*>(&address), &size) < 0)
         return -1;
     return ::syscall(SYS_connect, new_socket(), &address, size);
+}
+
+/// Its own listening socket, passed to itself, would have a number that nobody guards.
+long take_unix_listener_down(long) {
+    const int listener = listening_socket();
+    const int sending = new_socket(AF_UNIX);
+    sockaddr_un address{};
+    socklen_t size = sizeof address;
+    if (::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size) < 0 ||
+        ::connect(sending, reinterpret_cast<sockaddr*>(&address), size) < 0)
+        return -1;
+    const int receiving = ::accept4(listener, nullptr, nullptr, 0);
+    if (::dup2(receiving, channel_fd) < 0 || pass_over(sending, listener) < 0) return -1;
+    char bytes[8];
+    iovec part{bytes, sizeof bytes};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))]{};
+    msghdr header{};
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    header.msg_control = control;
+    header.msg_controllen = sizeof control;
+    int copy = -1;
+    if (::recvmsg(channel_fd, &header, 0) < 0 || CMSG_FIRSTHDR(&header) == nullptr) return -1;
+    std::memcpy(&copy, CMSG_DATA(CMSG_FIRSTHDR(&header)), sizeof copy);
+    return ::shutdown(copy, SHUT_RDWR);
 }
 
 long connect_abstract(long victim) {
@@ -151,6 +178,11 @@ const std::vector<Attack>& attacks_on_connecting() {
              return ::syscall(SYS_recvmsg, new_socket(AF_UNIX), &header, 0);
          }},
     };
+    return all;
+}
+
+const std::vector<Attack>& attacks_on_unix_listener() {
+    static const std::vector<Attack> all{{"take_unix_listener_down", take_unix_listener_down}};
     return all;
 }
 

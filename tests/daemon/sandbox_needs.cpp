@@ -3,6 +3,7 @@
 
 #include <boost/test/unit_test.hpp>
 #include <cerrno>
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <set>
@@ -77,6 +78,18 @@ BOOST_AUTO_TEST_CASE(a_service_that_connects_can_listen_nowhere_nor_reach_abstra
     const bool is_scoped = preforkd::ask_kernel_for_sandbox().landlock >= 6;
     needy.check_all(attacks_on_connecting(), {{"connect_abstract", is_scoped ? EPERM : allowed}});
     needy.victim.server.stop();
+}
+
+// A worker connected to its own unix socket, sent itself the listening one, and put the receiving
+// end in the channel's place, where messages may be received. The copy had a number that nobody
+// guarded, and after shutdown(2) on it all workers' clients were refused.
+BOOST_AUTO_TEST_CASE(a_service_that_connects_cannot_take_its_own_unix_socket_down) {
+    const TempFolder folder;
+    std::filesystem::permissions(folder.path(), std::filesystem::perms(0755));
+    Victim victim("", "[listen.needy]\nservice = connecting-probe\naddress = unix:" +
+                          (folder / "socket") + "\nworkers = 1\nroot = /\n");
+    for (const Attack& attack : attacks_on_unix_listener()) victim.check(attack, "needy");
+    victim.server.stop();
 }
 
 BOOST_AUTO_TEST_CASE(a_service_that_writes_files_writes_its_own_and_changes_no_log) {

@@ -17,6 +17,7 @@
 
 #include "master/handshakes.hpp"
 #include "process_support.hpp"
+#include "tests/daemon/needs_refusal.hpp"
 
 // Groups of real sockets: whether the kernel does with them what we count on.
 
@@ -316,6 +317,14 @@ BOOST_AUTO_TEST_CASE(a_unix_socket_closes_by_its_path) {
     const auto successor = group_at("unix:" + (folder / "s"));
     group->remove(0);
     BOOST_TEST(::access((folder / "s").c_str(), F_OK) == 0);  // the successor's
+}
+
+BOOST_AUTO_TEST_CASE(nobody_passes_descriptors_over_a_unix_listener,
+                     *boost::unit_test::precondition(testing::needs_refusal)) {
+    const TempFolder folder;
+    const auto group = group_at("unix:" + (folder / "s"));
+    const UniqueFd client = begin_to_connect(*group);
+    BOOST_TEST(!testing::passes_descriptors(accept_from(*group, 0)));
 }
 
 BOOST_AUTO_TEST_CASE(an_adopted_socket_stays_with_whoever_made_it) {
