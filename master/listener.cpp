@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -180,6 +181,16 @@ error_code Listener::apply(const ListenerOptions& options) const noexcept {
     }
     if (::listen(socket_.get(), static_cast<int>(options.backlog)) < 0) return last_error();
     return {};
+}
+
+// One of TCP is as new then; a unix socket counts as listening, and shows only that nothing will
+// ever come. Source: shutdown(2); unix_stream_connect() in net/unix/af_unix.c.
+bool Listener::listens() const noexcept {
+    int listens = 0;
+    socklen_t length = sizeof listens;
+    pollfd question{socket_.get(), POLLRDHUP, 0};
+    return ::getsockopt(socket_.get(), SOL_SOCKET, SO_ACCEPTCONN, &listens, &length) == 0 &&
+           listens != 0 && ::poll(&question, 1, 0) == 0;
 }
 
 error_code Listener::read_address() noexcept {

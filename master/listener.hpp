@@ -65,6 +65,9 @@ class Listener {
     /// TCP_DEFER_ACCEPT.
     error_code apply(const ListenerOptions& options) const noexcept;
 
+    /// Whether clients can come. Whoever has a listening socket can shut it down for all.
+    [[nodiscard]] bool listens() const noexcept;
+
     /// Removes a unix socket's path, if it is still the one it made: nobody can connect any more.
     void remove_path() noexcept;
 

@@ -11,6 +11,8 @@
 #include <array>
 #include <cassert>
 
+#include "master/capabilities.hpp"
+
 namespace preforkd::master {
 namespace {
 
@@ -262,6 +264,29 @@ void ListenerGroup::take_back() {
 bool ListenerGroup::has_queue(Member member) const noexcept {
     const auto found = sockets_.find(member);
     return found != sockets_.end() && is_readable(found->second.socket());
+}
+
+bool ListenerGroup::listens(Member member) const noexcept {
+    const auto found = sockets_.find(member);
+    return found == sockets_.end() || found->second.listens();
+}
+
+// The kernel has taken a socket that no longer listens out of its order already.
+error_code ListenerGroup::renew(Member member) {
+    if (adopted_) return {ENOTSUP, boost::system::system_category()};
+    sockets_.at(member).remove_path();
+    ListenerOptions options = options_;
+    options.beside_our_own = true;  // the old one, and the others of its group
+    const FileAccess as_at_start;
+    auto listener = Listener::open(address_, options);
+    if (!listener) return listener.error();
+    sockets_.erase(member);
+    sockets_.emplace(member, std::move(*listener));
+    order_.left(member);
+    order_.joined(member);
+    attached_.clear();
+    if (order_.size() > 1) (void)attach(targets_.empty() ? members() : targets_);
+    return {};
 }
 
 // Between the kernel's renumbering and our next program the old one is in place, so it must name

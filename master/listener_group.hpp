@@ -76,6 +76,12 @@ class ListenerGroup {
     /// Whether a connection waits to be accepted.
     [[nodiscard]] bool has_queue(Member member) const noexcept;
 
+    /// Whether clients can come to it.
+    [[nodiscard]] bool listens(Member member) const noexcept;
+    /// Binds and listens anew in that socket's place; workers that have the old one can't accept
+    /// any more. Errors: as Listener::open(); ENOTSUP  somebody else made it.
+    error_code renew(Member member);
+
     /// Takes the socket out of the group and closes it. Workers that have it still can't accept
     /// from it any more. Returns false if others may have got clients that weren't meant for them.
     bool remove(Member member);

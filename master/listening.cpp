@@ -33,6 +33,13 @@ std::string_view to_string(ListenerGroup::Closing closing) noexcept {
 /// Stands for handshakes when the kernel can't tell: it never goes away.
 constexpr std::uint64_t unknown_handshake = ~std::uint64_t{0};
 
+bool holds(const WorkerProcess& worker,
+           const std::pair<std::shared_ptr<ListenerGroup>, Member>& key) {
+    return std::ranges::any_of(worker.places, [&](const HeldPlace& held) {
+        return held.accepting && held.place == Place{key.first, key.second};
+    });
+}
+
 std::vector<std::uint64_t> handshakes_at(const ListenerGroup& group) {
     if (!group.may_have_several()) return {};
     const auto pending = pending_handshakes(group.address());
@@ -155,6 +162,45 @@ void Listening::report_offenders() {
     for (const Pid pid : std::exchange(offenders_, {})) on_misbehaviour(pid);
 }
 
+std::vector<Pid> Listening::mend() {
+    std::vector<Pid> holders;
+    for (const auto& group : groups_) {
+        if (group->is_closing()) continue;
+        for (const Member member : group->members()) {
+            const Key key{group, member};
+            if (group->listens(member) || leavers_.contains(key)) continue;
+            if (const error_code error = group->renew(member)) {
+                tell_deaf(key, error);
+                continue;
+            }
+            deaf_.erase(key);
+            log_.error(
+                "a listening socket had been shut down by somebody who has it too: a worker that "
+                "was taken over, or whom it passed it to; it is bound anew",
+                {{"address", group->address().text}, {"slot", member}});
+            for (const auto& [pid, worker] : workers_)
+                if (holds(worker, key)) holders.push_back(pid);
+        }
+    }
+    return holders;
+}
+
+void Listening::tell_deaf(const Key& key, const error_code& error) {
+    if (!deaf_.insert(key).second) return;
+    const auto& [group, member] = key;
+    log_.error(
+        group->is_adopted()
+            ? "a listening socket was shut down by somebody who has it too, so that nobody can "
+              "connect; it is the service manager's: restart its socket unit and then this server"
+            : "a listening socket was shut down by somebody who has it too, and can't be bound "
+              "anew, so that nobody can connect; remove the cause, then reload",
+        {{"address", group->address().text}, {"slot", member}, {"why", error.message()}});
+}
+
+bool Listening::is_deaf(const WorkerProcess& worker) const {
+    return std::ranges::any_of(deaf_, [&](const Key& key) { return holds(worker, key); });
+}
+
 void Listening::on_stopped(WorkerProcess& worker, std::uint32_t place) {
     worker.places.at(place).accepting = false;
     close_settled();
@@ -223,6 +269,7 @@ void Listening::close_settled() {
 void Listening::close(const Key& key) {
     const auto& [group, member] = key;
     leavers_.erase(key);
+    deaf_.erase(key);
     if (!group->remove(member))
         for (auto& [other, leaver] : leavers_)
             if (other.first == group && !leaver.settled) leaver.departure.look_again(Clock::now());
@@ -232,11 +279,8 @@ void Listening::close(const Key& key) {
 
 /// Whether a worker may accept from it.
 bool Listening::is_held(const Key& key) const {
-    const Place place{key.first, key.second};
-    for (const auto& [pid, worker] : workers_)
-        for (const HeldPlace& held : worker.places)
-            if (held.accepting && held.place == place) return true;
-    return false;
+    return std::any_of(workers_.begin(), workers_.end(),
+                       [&](const auto& entry) { return holds(entry.second, key); });
 }
 
 }  // namespace preforkd::master

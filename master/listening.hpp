@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -43,6 +44,12 @@ class Listening {
     /// Tells the worker to drain, but to go on accepting from sockets that depart.
     error_code drain(WorkerProcess& worker);
 
+    /// Binds anew what no longer listens, for somebody has shut it down, and logs it. Returns the
+    /// workers that have the old one and need a successor: they can't accept any more.
+    std::vector<Pid> mend();
+    /// Whether one that the worker has can't be mended; mend() has said what to do.
+    [[nodiscard]] bool is_deaf(const WorkerProcess& worker) const;
+
     /// The worker has closed its socket number `place`.
     void on_stopped(WorkerProcess& worker, std::uint32_t place);
     /// No worker of an older generation accepts any more, but for clients that socket had before.
@@ -76,6 +83,7 @@ class Listening {
     void report_offenders();
     void close_settled();
     void close(const Key& key);
+    void tell_deaf(const Key& key, const error_code& error);
     [[nodiscard]] bool is_held(const Key& key) const;
 
     WorkerTable& workers_;
@@ -84,6 +92,7 @@ class Listening {
     std::vector<std::shared_ptr<ListenerGroup>> groups_;
     std::map<Key, Leaver> leavers_;
     std::vector<Pid> offenders_;
+    std::set<Key> deaf_;            ///< don't listen, and can't be mended: told once
     bool steering_failed_ = false;  ///< and was logged
 };
 

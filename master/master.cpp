@@ -139,6 +139,12 @@ void Master::update_listening() {
     arm_timer();
 }
 
+/// Nobody polls: it is looked at when a worker can't accept any more or has met an end that it
+/// shouldn't, and at each reload, before its workers are made and before its verdict.
+void Master::mend_listening() {
+    for (const Pid pid : listening_.mend()) handle(event::RecycleDue{pid});
+}
+
 void Master::on_deadline() {
     if (watchdog_due_ && *watchdog_due_ <= Clock::now()) {
         parts_.notifier.send("WATCHDOG=1");
@@ -181,6 +187,7 @@ void Master::mend_logs() {
 void Master::perform(const action::LoadConfig& load) {
     announce_reload();
     log_.notice("reload begins", {{"generation", load.generation.value}});
+    mend_listening();
     if (!upgraded_from_) announce_reloading();
     last_trouble_.clear();
     orders_taken_ = scoreboard_.orders();
@@ -197,6 +204,7 @@ void Master::perform(const action::LoadConfig& load) {
 
 void Master::perform(const action::CommitGeneration& commit) {
     take_into_service(commit.generation);
+    mend_listening();
     verdict_due_ = Clock::now() + longest_hand_over;
 }
 

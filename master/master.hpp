@@ -143,6 +143,9 @@ class Master {
     [[nodiscard]] UpgradeState save() const;
 
     void update_listening();
+    /// Mends what no longer listens, and replaces the workers that had it.
+    void mend_listening();
+    void on_deaf(const WorkerProcess& worker);
     void take_into_service(Generation generation);
     /// How far workers are confined, where that is not wholly: the kernel's part of it once.
     void tell_confinement();

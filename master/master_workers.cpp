@@ -147,6 +147,8 @@ void Master::on_message(WorkerProcess& worker, const Message& message) {
             return handle(event::WorkerReady{pid});
         case MessageKind::recycle:
             return on_recycle(worker, message.get_text());
+        case MessageKind::deaf:
+            return on_deaf(worker);
         case MessageKind::stopped:
             if (message.section >= worker.places.size()) return on_misbehaviour(worker);
             listening_.on_stopped(worker, message.section);
@@ -170,6 +172,14 @@ void Master::tell_ready(Pid pid) {
                                {"worker", pid.value},
                                {"generation", worker->generation.value},
                                {"after", uptime_of(*worker)}});
+}
+
+/// It can't accept where somebody has shut its socket down. Where that can't be mended, its
+/// successor couldn't either.
+void Master::on_deaf(const WorkerProcess& worker) {
+    const Pid pid = worker.process.pid;
+    mend_listening();
+    if (!listening_.is_deaf(worker)) handle(event::RecycleDue{pid});
 }
 
 /// By its own account. It is about to exit; one that isn't is nothing that should live on.
@@ -249,6 +259,7 @@ void Master::on_exited(const ExitedProcess& exited) {
     loop_.forget(worker->hang_timer);
     workers_.remove(exited.pid);
     listening_.on_exited(exited.pid);
+    if (kind != ExitKind::finished) mend_listening();
     handle(event::WorkerExited{exited.pid});
 }
 

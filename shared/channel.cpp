@@ -19,7 +19,7 @@ bool comes_from_master(MessageKind kind) noexcept {
 }
 
 bool comes_from_worker(MessageKind kind) noexcept {
-    return kind >= MessageKind::ready && kind <= MessageKind::recycle;
+    return kind >= MessageKind::ready && kind <= MessageKind::deaf;
 }
 
 /// A message of no bytes looks like the end of the channel, but only after the end is it hung up.

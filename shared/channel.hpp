@@ -44,6 +44,7 @@ enum class MessageKind : std::uint32_t {
     stopped,      ///< has closed listening socket number `section`
     full,         ///< `section` 1: can't accept for want of descriptors or memory; 0: can again
     recycle,      ///< wants a successor; text: why
+    deaf,         ///< a listening socket of it doesn't listen any more
 };
 
 /// One message; sent as it lies in memory, for both ends are the same program on the same machine.

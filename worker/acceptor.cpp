@@ -2,6 +2,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -36,6 +37,13 @@ void limit_unacknowledged(const UniqueFd& socket, seconds limit) noexcept {
     ::setsockopt(socket.get(), IPPROTO_TCP, TCP_USER_TIMEOUT, &wait, sizeof wait);
 }
 
+// One that was shut down wakes us, and then looks as if nobody had come: to TCP_INFO, and if it is
+// a unix socket to accept4(2) as well.
+bool listens(const UniqueFd& socket) noexcept {
+    pollfd question{socket.get(), POLLRDHUP, 0};
+    return ::poll(&question, 1, 0) == 0;
+}
+
 std::uint64_t descriptor_limit() noexcept {
     rlimit limit{};
     return ::getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 0;
@@ -60,11 +68,18 @@ void Acceptor::on_ready() {
     unsigned left = batch;
     while (socket_.is_open() && !paused_) {
         const unsigned pending = pending_count();
-        switch (accept_many(std::min(pending, left))) {
+        Outcome outcome = accept_many(std::min(pending, left));
+        if (outcome == Outcome::nothing && !listens(socket_)) {
+            errno = EINVAL;
+            outcome = judge_failure();
+        }
+        switch (outcome) {
             case Outcome::exhausted:
                 return pause();
             case Outcome::dead:
-                return close();
+                close();
+                if (deaf_) deaf_();
+                return;
             case Outcome::nothing:
                 return wait_for_more();
             default:

@@ -16,6 +16,9 @@ class Acceptor : public Readiness<Acceptor> {
 
     void start();
 
+    /// Calls `callback` when the socket turns out not to listen any more, and has been closed.
+    void on_deaf(std::function<void()> callback) { deaf_ = std::move(callback); }
+
     /// Takes what is queued, unless it is left to another worker, and closes the socket.
     void stop(Queue queue);
 
@@ -46,6 +49,7 @@ class Acceptor : public Readiness<Acceptor> {
     SessionGroup& group_;
     Listener listener_;
     UniqueFd socket_;
+    std::function<void()> deaf_;
     bool paused_ = false;
     bool waiting_ = false;
     bool exhausted_ = false;

@@ -248,6 +248,10 @@ void Engine::on_full(std::function<void(bool)> callback) {
     parts_->on_full = std::move(callback);
 }
 
+void Engine::on_deaf(const std::function<void()>& callback) {
+    for (const auto& acceptor : parts_->acceptors) acceptor->on_deaf(callback);
+}
+
 void Engine::run() {
     while (!parts_->context->stopped()) {
         try {

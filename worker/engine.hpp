@@ -100,6 +100,10 @@ class Engine {
     /// and with false, up to a second late, when all can accept again.
     void on_full(std::function<void(bool)> callback);
 
+    /// Calls `callback` when a listening socket doesn't listen any more: somebody who has it too
+    /// has shut it down. Requires: all listeners are added.
+    void on_deaf(const std::function<void()>& callback);
+
     /// Serves until stop(). Exceptions of services don't come out here.
     void run();
     void stop();

@@ -206,6 +206,7 @@ int Worker::serve() {
     ready.kind = MessageKind::ready;
     if (send_message(channel_, ready)) return exit_failure;
     engine_.on_full([this](bool full) { say(MessageKind::full, full ? 1 : 0); });
+    engine_.on_deaf([this] { say(MessageKind::deaf, 0); });
     engine_.on_tick([this] { on_tick(); });
     recycle_at_its_time();
     engine_.start_accepting();

@@ -40,6 +40,16 @@ int listening_socket() {
     return -1;
 }
 
+int client_socket() {
+    for (int descriptor = 63; descriptor > channel_fd; --descriptor) {
+        sockaddr_storage peer;
+        socklen_t size = sizeof peer;
+        if (::getpeername(descriptor, reinterpret_cast<sockaddr*>(&peer), &size) == 0)
+            return descriptor;
+    }
+    return -1;
+}
+
 long pass_over(int socket, int descriptor) {
     Message message;  // none that a master knows: it would only be closed with the channel
     iovec bytes{&message, sizeof message};
@@ -90,17 +100,6 @@ long fast_open(long) {
     nobody.sa_family = AF_UNSPEC;
     return ::syscall(SYS_sendto, listening_socket(), "x", 1, MSG_FASTOPEN | MSG_NOSIGNAL, &nobody,
                      sizeof nobody);
-}
-
-/// The youngest connection.
-int client_socket() {
-    for (int descriptor = 63; descriptor > channel_fd; --descriptor) {
-        sockaddr_storage peer;
-        socklen_t size = sizeof peer;
-        if (::getpeername(descriptor, reinterpret_cast<sockaddr*>(&peer), &size) == 0)
-            return descriptor;
-    }
-    return -1;
 }
 
 /// Whoever closes the last descriptor of this connection waits for ten minutes, for its client

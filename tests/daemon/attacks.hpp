@@ -32,6 +32,9 @@ inline constexpr int allowed = -1;
 /// Sends `descriptor` over a unix socket, as sendmsg(2) says.
 long pass_over(int socket, int descriptor);
 
+/// The youngest connection of this worker, or -1.
+[[nodiscard]] int client_socket();
+
 /// A listening socket that the worker shares with its master, or -1.
 [[nodiscard]] int listening_socket();
 

@@ -165,6 +165,27 @@ BOOST_AUTO_TEST_CASE(what_the_service_manager_passes_is_used) {
     server.stop();
 }
 
+BOOST_AUTO_TEST_CASE(a_passed_socket_that_is_shut_down_is_told_with_what_to_do) {
+    UniqueFd passed = listen_at(own_ip() + ":0");
+    const std::string address = address_of(passed);
+    Setup setup;
+    setup.sections = listener_at(address) + listener("other");
+    setup.environment = {std::string("LISTEN_PID=") + own_pid, "LISTEN_FDS=1"};
+    setup.parent = [&] { pass({passed.get()}); };
+    Daemon server(setup);
+    server.begin();
+    server.wait_for_note({"READY=1"});
+    BOOST_TEST(::shutdown(passed.get(), SHUT_RD) == 0);
+    server.wait_for_line({" error ", "restart its socket unit", address});
+    BOOST_TEST(Client(server.address("other")).ask("hello") == "hello");
+    server.send(SIGHUP);
+    server.wait_for_line({"reload ok"});
+    BOOST_TEST(server.count_lines({"restart its socket unit"}) == 0u);  // once is enough
+    BOOST_TEST(Client(server.address("other")).ask("hello") == "hello");
+    passed.reset();
+    server.stop();
+}
+
 BOOST_AUTO_TEST_CASE(what_is_passed_but_not_configured_is_closed_and_told) {
     Pipe held;
     UniqueFd passed = listen_at(own_ip() + ":0");

@@ -194,6 +194,8 @@ task<void> FileProbe::serve(Connection& client) {
             answer = content_of(root_, order.rest);
         else if (order.word == "open")
             answer = try_to_open(order.rest);
+        else if (order.word == "pass_listener")
+            (void)pass_over(client_socket(), listening_socket());
         else
             answer = run_attack(order.rest);
         answer += '\n';

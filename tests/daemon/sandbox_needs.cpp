@@ -1,8 +1,11 @@
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 
 #include <boost/test/unit_test.hpp>
 #include <cerrno>
+#include <csignal>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -10,6 +13,7 @@
 #include <sstream>
 
 #include "attacks.hpp"
+#include "client.hpp"
 #include "needs_root.hpp"
 #include "needs_sandbox.hpp"
 #include "shared/kernel_sandbox.hpp"
@@ -67,6 +71,47 @@ UniqueFd listen_abstractly(const std::string& name) {
     return socket;
 }
 
+/// A server whose service connects, at these addresses and then at a unix socket, over which an
+/// accomplice asks for the first listening socket.
+struct Accomplice {
+    TempFolder folder;
+    std::string socket_path = folder / "socket";
+    Daemon server;
+    UniqueFd connection, listener;
+
+    explicit Accomplice(const std::string& addresses, const std::string& keys = "")
+        : server({.keys = keys,
+                  .sections = "[listen.needy]\nservice = connecting-probe\nroot = /\n" + addresses +
+                              "address = unix:" + socket_path + "\n",
+                  .probe = true}) {
+        std::filesystem::permissions(folder.path(), std::filesystem::perms(0755));
+        server.start();
+    }
+    void get_listener() {
+        sockaddr_un address{};
+        address.sun_family = AF_UNIX;
+        socket_path.copy(address.sun_path, sizeof address.sun_path - 1);
+        connection.reset(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        BOOST_REQUIRE(::connect(connection.get(), reinterpret_cast<sockaddr*>(&address),
+                                sizeof address) == 0);
+        const std::string order = "pass_listener\n";
+        BOOST_REQUIRE(::send(connection.get(), order.data(), order.size(), 0) > 0);
+        char bytes[8];
+        iovec part{bytes, sizeof bytes};
+        alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))]{};
+        msghdr header{};
+        header.msg_iov = &part;
+        header.msg_iovlen = 1;
+        header.msg_control = control;
+        header.msg_controllen = sizeof control;
+        BOOST_REQUIRE(::recvmsg(connection.get(), &header, MSG_CMSG_CLOEXEC) > 0);
+        BOOST_REQUIRE(CMSG_FIRSTHDR(&header) != nullptr);
+        int received = -1;
+        std::memcpy(&received, CMSG_DATA(CMSG_FIRSTHDR(&header)), sizeof received);
+        listener.reset(received);
+    }
+};
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(sandbox_needs, *precondition(needs_sandbox))
@@ -90,6 +135,44 @@ BOOST_AUTO_TEST_CASE(a_service_that_connects_cannot_take_its_own_unix_socket_dow
                           (folder / "socket") + "\nworkers = 1\nroot = /\n");
     for (const Attack& attack : attacks_on_unix_listener()) victim.check(attack, "needy");
     victim.server.stop();
+}
+
+// Every client of all workers was refused until somebody restarted the server, and a reload called
+// that ok. Each kind of listener looks different when it is shut down.
+BOOST_AUTO_TEST_CASE(a_listening_socket_that_an_accomplice_shuts_down_is_bound_anew) {
+    const std::string tcp = "address = " + own_ip() + ":0\n";
+    for (const auto& [addresses, keys] : {std::pair<std::string, std::string>{"", "workers = 2\n"},
+                                          {tcp, "workers = 3\n"},
+                                          {tcp, "workers = 2\naccept = shared\n"}}) {
+        Accomplice accomplice(addresses, keys);
+        const std::string address = accomplice.server.address("needy");
+        accomplice.get_listener();
+        accomplice.server.mark();
+        BOOST_TEST(::shutdown(accomplice.listener.get(), SHUT_RDWR) == 0);
+        accomplice.server.wait_for_line({" error ", "it is bound anew", address});
+        for (int client = 0; client < 20; ++client) BOOST_TEST(Client(address).ask("pid") != "");
+        accomplice.connection.reset();
+        accomplice.server.stop();
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_reload_binds_anew_what_was_shut_down_before_it_is_ok) {
+    Accomplice accomplice("address = " + own_ip() + ":0\n", "workers = 1\n");
+    Daemon& server = accomplice.server;
+    const std::string address = server.address("needy");
+    accomplice.get_listener();
+    const pid_t worker = server.worker("main/0");  // it can't tell
+    BOOST_TEST(::kill(worker, SIGSTOP) == 0);
+    server.wait_for_line({"worker hangs"});
+    BOOST_TEST(::shutdown(accomplice.listener.get(), SHUT_RDWR) == 0);
+    server.mark();
+    server.send(SIGHUP);
+    server.wait_for_line({"reload ok"});
+    BOOST_TEST(server.count_lines({"it is bound anew", address}) == 1u);
+    BOOST_TEST(Client(address).ask("pid") != "");
+    BOOST_TEST(::kill(worker, SIGCONT) == 0);
+    accomplice.connection.reset();
+    server.stop();
 }
 
 BOOST_AUTO_TEST_CASE(a_service_that_writes_files_writes_its_own_and_changes_no_log) {

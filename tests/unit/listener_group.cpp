@@ -327,6 +327,35 @@ BOOST_AUTO_TEST_CASE(nobody_passes_descriptors_over_a_unix_listener,
     BOOST_TEST(!testing::passes_descriptors(accept_from(*group, 0)));
 }
 
+BOOST_AUTO_TEST_CASE(a_socket_that_was_shut_down_shows_and_is_bound_anew_in_its_place) {
+    const TempFolder folder;
+    const auto at_path = group_at("unix:" + (folder / "s"));
+    const UniqueFd kept(::dup(at_path->socket(0).get()));
+    BOOST_TEST(at_path->listens(0));
+    ::shutdown(kept.get(), SHUT_RD);
+    BOOST_TEST(!at_path->listens(0));
+    BOOST_TEST(!at_path->renew(0));
+    BOOST_TEST(at_path->listens(0));
+    BOOST_TEST(is_connected(begin_to_connect(*at_path)));
+    for (const std::string& address : addresses()) {
+        const auto group = group_at(address, 3);
+        BOOST_TEST(!group->steer({0, 1, 2}));
+        const UniqueFd one(::dup(group->socket(1).get()));
+        const UniqueFd waiting = begin_to_connect(*group);
+        ::shutdown(one.get(), SHUT_RDWR);
+        BOOST_TEST(group->listens(0));
+        BOOST_TEST(!group->listens(1));
+        BOOST_TEST(!group->renew(1));
+        BOOST_TEST(group->listens(1));
+        for (const Members& targets : {Members{0}, Members{1}, Members{2}, Members{0, 1, 2}}) {
+            for (const Member member : group->members())
+                while (accept_from(*group, member).is_open()) continue;
+            BOOST_TEST(!group->steer(targets));
+            BOOST_TEST(who(share_out(*group)) == targets);
+        }
+    }
+}
+
 BOOST_AUTO_TEST_CASE(an_adopted_socket_stays_with_whoever_made_it) {
     const auto theirs = group_at("127.0.0.1:0");
     auto adopted = Listener::adopt(UniqueFd(::dup(theirs->socket(0).get())));
