@@ -69,7 +69,7 @@ void Acceptor::on_ready() {
     while (socket_.is_open() && !paused_) {
         const unsigned pending = pending_count();
         Outcome outcome = accept_many(std::min(pending, left));
-        if (outcome == Outcome::nothing && !listens(socket_)) {
+        if (outcome == Outcome::nothing && left == batch && !listens(socket_)) {
             errno = EINVAL;
             outcome = judge_failure();
         }

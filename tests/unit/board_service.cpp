@@ -215,7 +215,7 @@ BOOST_AUTO_TEST_CASE(watchers_hear_of_messages_that_are_imported) {
     Child import([this, &text] {
         text.write_end.reset();
         const auto progress = [](std::uint64_t, std::uint64_t) {};
-        return import_board(folder / "bb", text.read_end.get(), {}, progress) == 2 ? 0 : 1;
+        return import_board(folder / "bb", text.read_end.get(), {}, progress).messages == 2 ? 0 : 1;
     });
     BOOST_REQUIRE(::write(text.write_end.get(), "0/ann/a\n1/bob/b\n", 16) == 16);
     text.write_end.reset();
