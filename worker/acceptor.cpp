@@ -65,29 +65,24 @@ void Acceptor::start() {
 
 void Acceptor::on_ready() {
     waiting_ = false;
-    unsigned left = batch;
-    while (socket_.is_open() && !paused_) {
-        const unsigned pending = pending_count();
-        Outcome outcome = accept_many(std::min(pending, left));
-        if (outcome == Outcome::nothing && left == batch && !listens(socket_)) {
-            errno = EINVAL;
-            outcome = judge_failure();
-        }
-        switch (outcome) {
-            case Outcome::exhausted:
-                return pause();
-            case Outcome::dead:
-                close();
-                if (deaf_) deaf_();
-                return;
-            case Outcome::nothing:
-                return wait_for_more();
-            default:
-                if (pending >= left) return continue_later();
-                left -= pending;
-                // Where several waited, more have come by now, and to ask is cheaper than to wait.
-                if (pending == 1) return wait_for_more();
-        }
+    if (!socket_.is_open() || paused_) return;
+    const unsigned pending = pending_count();
+    Outcome outcome = accept_many(std::min(pending, batch));
+    if (outcome == Outcome::nothing && !listens(socket_)) {
+        errno = EINVAL;
+        outcome = judge_failure();
+    }
+    switch (outcome) {
+        case Outcome::exhausted:
+            return pause();
+        case Outcome::dead:
+            close();
+            if (deaf_) deaf_();
+            return;
+        case Outcome::nothing:
+            return wait_for_more();
+        default:
+            return pending > batch ? continue_later() : wait_for_more();
     }
 }
 

@@ -75,8 +75,11 @@ BOOST_AUTO_TEST_CASE(more_clients_than_one_batch_are_all_accepted) {
     std::vector<Peer> peers;
     for (int i = 0; i < 100; ++i) peers.push_back(Peer::connected_to(fixture.listener));
     fixture.run_until([&] { return fixture.engine.session_count() == 100; });
-    for (int i = 0; i < 3; ++i) {
-        peers.push_back(Peer::connected_to(fixture.listener));
+    // One by one, in either of its ways; and then several at once.
+    for (int i = 0; i < 70; ++i) {
+        const int at_once = i % 35 == 34 ? 10 : 1;
+        for (int peer = 0; peer < at_once; ++peer)
+            peers.push_back(Peer::connected_to(fixture.listener));
         fixture.run_until([&] { return fixture.engine.accepted_count() == peers.size(); });
     }
     for (Peer& peer : peers) peer.send("hello\n");
