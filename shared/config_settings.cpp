@@ -60,11 +60,14 @@ void set_default(Setting& setting, const KeySpec& key, const Section& section, c
 }
 
 void add_value(Setting& setting, const KeySpec& key, const Entry& entry, std::string text) {
-    // `key =` is an empty list, not a list of one empty text; its origin stays until a value comes.
-    if (!key.repeatable || setting.values.empty()) setting.origins.clear();
     if (!key.repeatable) setting.values.clear();
+    // `key =` is an empty list, not a list of one empty text; its origin stays until a value comes,
+    // and after one it says nothing.
+    const bool is_empty = key.repeatable && text.empty();
+    if (is_empty && !setting.values.empty()) return;
+    if (setting.values.empty()) setting.origins.clear();
     setting.origins.push_back(entry.origin);
-    if (!key.repeatable || !text.empty()) setting.values.push_back(std::move(text));
+    if (!is_empty) setting.values.push_back(std::move(text));
 }
 
 Setting settle_key(const Section& section, const KeySpec& key, const Bases& bases, Faults& faults) {

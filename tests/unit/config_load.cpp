@@ -31,6 +31,21 @@ using Texts = std::vector<std::string>;
 
 }  // namespace
 
+// An empty value among others kept its line, and the values after it were told to stand one above.
+BOOST_AUTO_TEST_CASE(each_value_of_a_list_knows_its_line) {
+    const TemporaryFolder folder;
+    const Config config =
+        loaded(load_text(folder,
+                         "[listen.a]\naddress=:80\nservice=web\nroot=/x\nadd_header =\n"
+                         "add_header = A: 1\nadd_header =\nadd_header = B: 2\n"));
+    const Setting* const setting = config.listeners.front().find("add_header");
+    BOOST_TEST_REQUIRE(setting);
+    BOOST_TEST((setting->values == Texts{"A: 1", "B: 2"}));
+    BOOST_TEST_REQUIRE(setting->origins.size() == 2u);
+    BOOST_TEST(setting->origins[0].line == 6u);
+    BOOST_TEST(setting->origins[1].line == 8u);
+}
+
 BOOST_AUTO_TEST_CASE(what_a_file_does_not_say_has_its_default) {
     const TemporaryFolder folder;
     const Config config = loaded(load_text(folder, "[listen.e]\naddress = :7\nservice = echo\n"));
