@@ -229,7 +229,8 @@ std::string expected_text(const Key<T>& key) {
     const bool limited = key.max < largest<T>() || std::same_as<T, FileMode>;
     std::string text = range_text(key.zero, render_value(key.min),
                                   limited ? render_value(key.max) : std::string());
-    if constexpr (is_duration<T>) text += " (units: ms, s, m, h)";
+    if constexpr (in_whole_seconds<T>) text += ", in whole seconds (units: s, m, h)";
+    if constexpr (is_duration<T> && !in_whole_seconds<T>) text += " (units: ms, s, m, h)";
     if constexpr (std::same_as<T, ByteCount>) text += " (bytes, or units: k, m, g)";
     return text;
 }

@@ -46,6 +46,12 @@ inline constexpr bool is_duration = false;
 template <class Rep, class Period>
 inline constexpr bool is_duration<std::chrono::duration<Rep, Period>> = true;
 
+/// A duration that has no fractions of a second.
+template <class T>
+inline constexpr bool in_whole_seconds = false;
+template <class Rep>
+inline constexpr bool in_whole_seconds<std::chrono::duration<Rep>> = true;
+
 /// What has a smallest and a largest value.
 template <class T>
 concept Ranged = (std::integral<T> && !std::same_as<T, bool>) ||
@@ -101,8 +107,8 @@ requires is_duration<T>
     std::chrono::milliseconds exact{};
     if (std::string problem = parse_value(text, exact); !problem.empty()) return problem;
     value = std::chrono::duration_cast<T>(exact);
-    if (value != exact) return "is too fine";
-    return {};
+    if (value == exact) return {};
+    return in_whole_seconds<T> ? "is not a whole number of seconds" : "is too fine";
 }
 
 template <class T>

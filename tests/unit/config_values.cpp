@@ -104,9 +104,11 @@ BOOST_AUTO_TEST_CASE(a_wrong_value_is_told_what_it_should_have_been) {
         {"idle_timeout", "99999999999999999999s", "",
          "'99999999999999999999s' is out of range" + idle},
         {"max_age", "1500ms", "",
-         "'1500ms' is too fine; expected 'off' or 1s to 24h (units: ms, s, m, h)"},
+         "'1500ms' is not a whole number of seconds; "
+         "expected 'off' or 1s to 24h, in whole seconds (units: s, m, h)"},
         {"max_age", "0s", "",
-         "'0s' is out of range; expected 'off' or 1s to 24h (units: ms, s, m, h)"},
+         "'0s' is out of range; "
+         "expected 'off' or 1s to 24h, in whole seconds (units: s, m, h)"},
         {"max_connections", "0", "", "'0' is out of range; expected 1 or more"},
         {"max_connections", "-1", "", "'-1' is not a number; expected 1 or more"},
         {"max_connections", "+1", "", "'+1' is not a number; expected 1 or more"},
