@@ -15,6 +15,11 @@ auto* find_by(Range& range, std::string_view name, auto member) {
 
 }  // namespace
 
+std::string place_of(const Origin& origin) {
+    if (origin.line > 0) return fmt::format("on line {}", origin.line);
+    return (origin.file.starts_with("-o ") ? "by " : "on the ") + origin.file;
+}
+
 Origin Origins::of(std::string_view key) const {
     const auto found = of_key.find(key);
     return found == of_key.end() ? Origin{} : found->second;

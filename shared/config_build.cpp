@@ -45,6 +45,16 @@ void add_addresses(ListenSection& listener, const Section& section, const Settin
     }
 }
 
+void report_contradictions(const Section& section, const std::vector<Setting>& settings,
+                           const ServiceSpec& service, Faults& faults) {
+    if (!service.check) return;
+    for (SettingProblem& problem : service.check(settings)) {
+        const bool is_line = problem.origin.line > 0;
+        faults.push_back({std::move(problem.origin), is_line ? section.title() : std::string(),
+                          std::move(problem.what), std::move(problem.hint)});
+    }
+}
+
 ListenSection build_listener(const Section& section, const std::vector<KeySpec>& keys,
                              const std::vector<ServiceSpec>& services, const Bases& bases,
                              const Resolver& resolve, Faults& faults) {
@@ -60,6 +70,7 @@ ListenSection build_listener(const Section& section, const std::vector<KeySpec>&
     add_addresses(listener, section, *addresses, bases, resolve, faults);
     if (const ServiceSpec* service = find_service(services, listener.service)) {
         listener.settings = settle(section, service->keys, bases, faults);
+        report_contradictions(section, listener.settings, *service, faults);
         report_unknown_listener_keys(section, *service, services, faults);
     } else if (!listener.service.empty()) {
         faults.push_back(unknown_service(section, listener, services));

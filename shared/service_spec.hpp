@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cassert>
+#include <functional>
 #include <string>
 #include <typeindex>
 #include <vector>
@@ -15,18 +16,6 @@ struct Metric {
     std::string name;  ///< [a-z][a-z0-9_]*, at most 40; a counter's without _total
     Kind kind = Kind::counter;
     std::string doc;  ///< one sentence
-};
-
-/// What the configuration and the master need to know about a service.
-struct ServiceSpec {
-    std::string name{};  ///< as in `service = http`; [a-z0-9_-]+
-    std::string doc{};   ///< one sentence for --help and the manual
-    std::vector<KeySpec> keys{};
-    bool client_speaks_first = false;     ///< the listener may defer accepting until data is there
-    std::string sample_address{};         ///< what the sample file listens on, such as *:80
-    std::vector<Metric> metrics{};        ///< at most most_metrics (scoreboard.hpp)
-    bool reads_scoreboard = false;        ///< its workers get the pages of all others, to read
-    std::vector<std::string> programs{};  ///< started by one of these names, it is served alone
 };
 
 /// Where something was said: a file's line, or (line 0) "-o KEY" and the like.
@@ -46,6 +35,30 @@ struct Setting {
     friend bool operator==(const Setting& left, const Setting& right) {
         return left.key == right.key && left.values == right.values;
     }
+};
+
+/// What is wrong with settings that are each right.
+struct SettingProblem {
+    Origin origin;     ///< where the one to be changed was said
+    std::string what;  ///< with its key
+    std::string hint;  ///< what to do
+};
+
+/// "on line 9", "by -o listen.web.cache", "on the command line".
+[[nodiscard]] std::string place_of(const Origin& origin);
+
+/// What the configuration and the master need to know about a service.
+struct ServiceSpec {
+    std::string name{};  ///< as in `service = http`; [a-z0-9_-]+
+    std::string doc{};   ///< one sentence for --help and the manual
+    std::vector<KeySpec> keys{};
+    bool client_speaks_first = false;     ///< the listener may defer accepting until data is there
+    std::string sample_address{};         ///< what the sample file listens on, such as *:80
+    std::vector<Metric> metrics{};        ///< at most most_metrics (scoreboard.hpp)
+    bool reads_scoreboard = false;        ///< its workers get the pages of all others, to read
+    std::vector<std::string> programs{};  ///< started by one of these names, it is served alone
+    /// How a listener's settings contradict each other.
+    std::function<std::vector<SettingProblem>(const std::vector<Setting>&)> check{};
 };
 
 /// The options struct of a service, filled from a listener's settings, which the loader has

@@ -131,6 +131,32 @@ BOOST_AUTO_TEST_CASE(cache_tells_how_long_a_file_may_be_kept) {
     server.stop();
 }
 
+BOOST_AUTO_TEST_CASE(add_header_says_of_caching_what_cache_can_not) {
+    add("web", "add_header = Cache-Control: public, immutable\n");
+    Daemon server({.sections = sections});
+    server.start();
+    for (const char* path : {"/hello.txt", "/missing"})
+        BOOST_TEST(field_of(fetch(server.address("web"), path), "Cache-Control") ==
+                   "public, immutable");
+    server.stop();
+}
+
+BOOST_AUTO_TEST_CASE(keys_that_contradict_each_other_are_told_with_both_lines) {
+    add("web",
+        "cache = 60s\nadd_header = X-A: b\nadd_header = Cache-Control: private\nindex =\n"
+        "error_page = 404 a\nerror_page = 404 b\n");
+    Daemon server({.sections = sections});
+    const Outcome outcome = run_preforkd({"-t", "-c", server.config_file()});
+    BOOST_TEST(outcome.exit == exited(6));
+    BOOST_TEST(holds_all(outcome.printed,
+                         {"test.conf:11: listen.web: add_header: Cache-Control is what 'cache' "
+                          "sets, on line 9\n    set either cache or add_header\n",
+                          "test.conf:12: listen.web: index: no value; expected the name",
+                          "test.conf:14: listen.web: error_page: 404 has its page already, on line "
+                          "13\n    keep one of the two\n"}),
+               outcome.printed);
+}
+
 BOOST_AUTO_TEST_CASE(listing_shows_folders_without_index) {
     add("off", "");
     add("on", "listing = yes\n");

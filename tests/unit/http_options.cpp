@@ -64,13 +64,14 @@ BOOST_AUTO_TEST_CASE(the_declared_defaults_are_those_of_the_struct) {
 
 BOOST_AUTO_TEST_CASE(an_index_is_the_name_of_a_file) {
     BOOST_TEST(check("index", "main.html").text == "main.html");
-    for (const char* odd : {"a/b", "..", ".", "/"})
+    for (const char* odd : {"", "a/b", "..", ".", "/"})
         BOOST_TEST(!check("index", odd).problem.empty(), odd);
 }
 
 BOOST_AUTO_TEST_CASE(added_fields_are_well_formed_and_not_the_servers_own) {
     BOOST_TEST(check("add_header", "X-A:b").text == "X-A: b");
     BOOST_TEST(check("add_header", "X-A:  b: c ").text == "X-A: b: c");
+    BOOST_TEST(check("add_header", "Cache-Control: no-store").text == "Cache-Control: no-store");
     for (const char* odd :
          {"X-A", ": b", "X A: b", "X-A : b", "X-A: b\x01", "Content-Length: 3",
           "transfer-encoding: chunked", "CONNECTION: close", "Date: x", "Retry-After: 1"})
@@ -83,6 +84,38 @@ BOOST_AUTO_TEST_CASE(an_error_page_has_a_status_and_a_file) {
     for (const char* odd :
          {"404", "404 ", "a.html", "200 a.html", "499 a.html", "4040 a.html", "40x a"})
         BOOST_TEST(!check("error_page", odd).problem.empty(), odd);
+}
+
+BOOST_AUTO_TEST_CASE(a_status_has_one_page) {
+    const Setting pages{"error_page",
+                        {"404 /a", "403 /b", "404 /c", "404 /a"},
+                        {{"conf", 9}, {"conf", 10}, {"conf", 11}, {"conf", 12}}};
+    const auto problems = contradictions({pages});
+    BOOST_REQUIRE(problems.size() == 2U);
+    BOOST_TEST(problems[0].origin.line == 11U);
+    BOOST_TEST(problems[0].what == "error_page: 404 has its page already, on line 9");
+    BOOST_TEST(problems[0].hint == "keep one of the two");
+    BOOST_TEST(problems[1].origin.line == 12U);
+}
+
+BOOST_AUTO_TEST_CASE(cache_control_is_set_by_one_key) {
+    const Setting fields{"add_header",
+                         {"X-A: b", "cache-control: no-store"},
+                         {{"conf", 7}, {"-o listen.web.add_header", 0}}};
+    BOOST_TEST(contradictions({{"cache", {""}, {}}, fields}).empty());
+    const auto problems = contradictions({{"cache", {"1m"}, {{"conf", 5}}}, fields});
+    BOOST_REQUIRE(problems.size() == 1U);
+    BOOST_TEST(problems[0].origin.file == "-o listen.web.add_header");
+    BOOST_TEST(problems[0].what == "add_header: Cache-Control is what 'cache' sets, on line 5");
+    BOOST_TEST(problems[0].hint == "set either cache or add_header");
+}
+
+BOOST_AUTO_TEST_CASE(seconds_are_whole) {
+    BOOST_TEST(check("header_timeout", "2000ms").text == "2s");
+    BOOST_TEST(check("header_timeout", "1500ms").problem ==
+               "'1500ms' is not a whole number of seconds; "
+               "expected 1s to 1h, in whole seconds (units: s, m, h)");
+    BOOST_TEST(!check("cache", "1500ms").problem.empty());
 }
 
 BOOST_AUTO_TEST_CASE(a_head_fits_what_a_connection_can_receive) {

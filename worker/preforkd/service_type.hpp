@@ -33,6 +33,8 @@ struct ServiceType : ServiceSpec {
 ///     static std::vector<preforkd::Metric> metrics();    // its own numbers in the scoreboard
 ///     static constexpr bool reads_scoreboard = true;     // it shows the numbers of all workers
 ///     static constexpr preforkd::SandboxNeeds needs{.reads_folders = true};  // and nothing else
+///     static std::vector<preforkd::SettingProblem> check(const std::vector<preforkd::Setting>&);
+///                                                        // that settings fit each other
 ///     static constexpr const char* doc = "...";          // a sentence for --help
 ///     static constexpr const char* sample_address = "*:80";
 ///     static constexpr const char* programs[] = {"hellod"};  // so called, a program serves only
@@ -50,6 +52,7 @@ template <class T>
     if constexpr (requires { T::reads_scoreboard; }) type.reads_scoreboard = T::reads_scoreboard;
     if constexpr (requires { T::metrics(); }) type.metrics = T::metrics();
     if constexpr (requires { T::needs; }) type.needs = T::needs;
+    if constexpr (requires { type.check = &T::check; }) type.check = &T::check;
     type.make = [] { return std::make_unique<T>(); };
     type.read_options = [](const std::vector<Setting>&) { return std::any(); };
     if constexpr (requires { typename T::Options; }) {

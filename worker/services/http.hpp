@@ -16,6 +16,9 @@ class Http final : public Service {
   public:
     using Options = http::Options;
     static std::vector<KeySpec> keys() { return http::option_keys(); }
+    static std::vector<SettingProblem> check(const std::vector<Setting>& settings) {
+        return http::contradictions(settings);
+    }
     static constexpr bool client_speaks_first = true;
     static constexpr SandboxNeeds needs{.reads_folders = true};
     static constexpr const char* doc = "Serves the files of a folder over HTTP/1.1.";

@@ -1,5 +1,9 @@
 #include "worker/services/http_options.hpp"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
 #include <preforkd/connection.hpp>
 
 #include "worker/services/http_files.hpp"
@@ -14,7 +18,7 @@ constexpr std::string_view own_fields[] = {
     "content-length", "content-range", "content-type",      "date",
     "etag",           "keep-alive",    "last-modified",     "location",
     "server",         "trailer",       "transfer-encoding", "upgrade",
-    "cache-control",  "retry-after",
+    "retry-after",
 };
 
 std::optional<Status> error_status(std::string_view text) {
@@ -26,6 +30,53 @@ std::optional<Status> error_status(std::string_view text) {
         status != Status::internal_error)
         return {};
     return status;
+}
+
+const Setting& find(const std::vector<Setting>& settings, std::string_view key) {
+    static const Setting none;
+    const auto found = std::ranges::find(settings, key, &Setting::key);
+    return found == settings.end() ? none : *found;
+}
+
+/// Of value number `number`; nowhere when it is a default.
+Origin origin_of(const Setting& setting, std::size_t number) {
+    return number < setting.origins.size() ? setting.origins[number] : Origin{};
+}
+
+void report_second_pages(const Setting& pages, std::vector<SettingProblem>& problems) {
+    std::map<std::string, std::size_t> first;
+    for (std::size_t i = 0; i < pages.values.size(); ++i) {
+        const std::string status = pages.values[i].substr(0, pages.values[i].find(' '));
+        const auto [known, is_new] = first.emplace(status, i);
+        if (is_new) continue;
+        problems.push_back({origin_of(pages, i),
+                            fmt::format("error_page: {} has its page already, {}", status,
+                                        place_of(origin_of(pages, known->second))),
+                            "keep one of the two"});
+    }
+}
+
+void report_cache_said_twice(const Setting& cache, const Setting& fields,
+                             std::vector<SettingProblem>& problems) {
+    if (cache.values.empty() || cache.values.front().empty()) return;
+    for (std::size_t i = 0; i < fields.values.size(); ++i) {
+        const std::string_view field = fields.values[i];
+        if (!equals_ignoring_case(field.substr(0, field.find(':')), "cache-control")) continue;
+        problems.push_back({origin_of(fields, i),
+                            fmt::format("add_header: Cache-Control is what 'cache' sets, {}",
+                                        place_of(origin_of(cache, 0))),
+                            "set either cache or add_header"});
+    }
+}
+
+/// A list that can't be made empty.
+KeySpec never_empty(KeySpec key) {
+    key.check = [check = key.check, wanted = key.expected](
+                    std::string_view text, const std::filesystem::path& base) -> CheckedText {
+        if (text.empty()) return {{}, "no value; expected " + wanted};
+        return check(text, base);
+    };
+    return key;
 }
 
 }  // namespace
@@ -86,6 +137,13 @@ std::string expected_text(const Key<std::vector<ErrorPage>>&) {
     return "'STATUS FILE'";
 }
 
+std::vector<SettingProblem> contradictions(const std::vector<Setting>& settings) {
+    std::vector<SettingProblem> problems;
+    report_second_pages(find(settings, "error_page"), problems);
+    report_cache_said_twice(find(settings, "cache"), find(settings, "add_header"), problems);
+    return problems;
+}
+
 std::vector<KeySpec> option_keys() {
     constexpr seconds longest = std::chrono::hours(1);
     return {
@@ -96,11 +154,12 @@ std::vector<KeySpec> option_keys() {
                                    .example = "/srv/www",
                                    .doc = "The folder that is served. It is opened at start and "
                                           "on reload; nothing outside of it can be reached."},
-        Key<std::vector<FileName>>{.name = "index",
-                                   .field = &Options::index,
-                                   .def = {{"index.html"}},
-                                   .doc = "The file that stands for its folder. May be given "
-                                          "several times; the first that exists is served."},
+        never_empty(
+            Key<std::vector<FileName>>{.name = "index",
+                                       .field = &Options::index,
+                                       .def = {{"index.html"}},
+                                       .doc = "The file that stands for its folder. May be given "
+                                              "several times; the first that exists is served."}),
         Key<seconds>{.name = "header_timeout",
                      .field = &Options::header_timeout,
                      .def = seconds(10),
@@ -149,12 +208,14 @@ std::vector<KeySpec> option_keys() {
                        .field = &Options::max_body,
                        .def = {1 << 20},
                        .doc = "The largest request body. Bodies are read and discarded."},
-        Key<std::optional<seconds>>{.name = "cache",
-                                    .field = &Options::cache,
-                                    .max = std::chrono::hours(24 * 366),
-                                    .default_note = "nothing is said of caching",
-                                    .doc = "How long clients may use a file without asking again: "
-                                           "Cache-Control: max-age; with 0s no-cache."},
+        Key<std::optional<seconds>>{
+            .name = "cache",
+            .field = &Options::cache,
+            .max = std::chrono::hours(24 * 366),
+            .default_note = "nothing is said of caching",
+            .doc = "How long clients may use a file without asking again: "
+                   "Cache-Control: max-age; with 0s no-cache. For anything else "
+                   "use add_header."},
         Key<Symlinks>{.name = "symlinks",
                       .field = &Options::symlinks,
                       .def = Symlinks::inside,
@@ -182,7 +243,9 @@ std::vector<KeySpec> option_keys() {
         Key<std::vector<AddedField>>{.name = "add_header",
                                      .field = &Options::add_header,
                                      .example = "X-Content-Type-Options: nosniff",
-                                     .doc = "A header field for every response."},
+                                     .doc = "A header field for every response, errors too. None "
+                                            "that the server sets itself; Cache-Control only where "
+                                            "cache is not set."},
         Key<std::filesystem::path>{.name = "mime_types",
                                    .field = &Options::mime_types,
                                    .def = std::filesystem::path(default_mime_types),

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "shared/key.hpp"
+#include "shared/service_spec.hpp"
 #include "shared/types.hpp"
 #include "worker/services/http_status.hpp"
 
@@ -68,5 +69,8 @@ struct Options {
 };
 
 [[nodiscard]] std::vector<KeySpec> option_keys();
+
+/// Two pages for one status; Cache-Control by two keys.
+[[nodiscard]] std::vector<SettingProblem> contradictions(const std::vector<Setting>& settings);
 
 }  // namespace preforkd::worker::http
