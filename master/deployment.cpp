@@ -31,8 +31,11 @@ class Sender {
 }  // namespace
 
 SavedDeployment save(const Deployment& deployment, std::string config_text) {
-    SavedDeployment saved{
-        std::move(config_text), deployment.listeners.save(), {}, save(deployment.logs)};
+    SavedDeployment saved{std::move(config_text),
+                          deployment.listeners.save(),
+                          {},
+                          descriptor_of(deployment.copies),
+                          save(deployment.logs)};
     for (const OpenedPath& path : deployment.paths)
         saved.paths.push_back({path.section, path.key, descriptor_of(path.descriptor)});
     return saved;
@@ -43,6 +46,7 @@ Deployment restore(const SavedDeployment& saved, Config config, UniqueFd config_
                           std::move(config_text),
                           ListenerSet::restore(saved.listeners),
                           {},
+                          UniqueFd(saved.copies.number),
                           restore(saved.logs)};
     for (const SavedPath& path : saved.paths)
         deployment.paths.push_back({path.section, path.key, UniqueFd(path.descriptor.number)});
@@ -81,6 +85,7 @@ error_code hand_over(const Deployment& deployment, const UniqueFd& channel,
             if (path.section == section)
                 to_worker.send(MessageKind::path, path.descriptor, path.key, section);
     }
+    if (deployment.copies.is_open()) to_worker.send(MessageKind::copies, deployment.copies);
     const auto style = static_cast<std::uint32_t>(deployment.logs.error_style);
     to_worker.send(MessageKind::error_log, deployment.logs.error, {}, style);
     if (deployment.logs.access.is_open())

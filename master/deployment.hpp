@@ -22,6 +22,7 @@ struct Deployment {
     UniqueFd config_text;  ///< the effective configuration, sealed
     ListenerSet listeners;
     std::vector<OpenedPath> paths;
+    UniqueFd copies;  ///< of the files that keys say are copied, sealed; not open: none are
     LogFiles logs;
 };
 
@@ -30,6 +31,7 @@ struct SavedDeployment {
     std::string config_text;  ///< the effective configuration
     SavedListeners listeners;
     std::vector<SavedPath> paths;
+    Descriptor copies;
     SavedLogs logs;
 };
 

@@ -1,5 +1,6 @@
 #include "master/loader.hpp"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include "master/capabilities.hpp"
@@ -14,6 +15,15 @@ namespace {
 DataOwner data_owner(const std::optional<Credentials>& credentials) {
     if (credentials) return {credentials->user, credentials->group};
     return {::geteuid(), ::getegid()};
+}
+
+/// Where workers can read it and nobody can change it.
+UniqueFd keep(const std::string& what, std::string_view text) {
+    auto memory = sealed_memory(("preforkd-" + what).c_str(), text);
+    if (!memory)
+        throw StartupError(exit_failure, fmt::format("can't keep the {}: {}", what,
+                                                     with_limit_advice(memory.error())));
+    return std::move(*memory);
 }
 
 }  // namespace
@@ -50,6 +60,7 @@ Config test_configuration(const LoadRequest& request) {
     Config config = load_checked(request);
     Faults faults;
     (void)open_service_paths(config, request.services, std::nullopt, faults);
+    (void)copy_service_files(config, request.services, faults);
     throw_if_any(faults);
     return config;
 }
@@ -61,17 +72,15 @@ Loader::Loader(LoadRequest request, LogSurroundings surroundings,
       owner_(data_owner(credentials)) {}
 
 Deployment Loader::deploy(Config config, ListenerSet listeners) const {
-    Deployment deployment{std::move(config), {}, std::move(listeners), {}, {}};
+    Deployment deployment{std::move(config), {}, std::move(listeners), {}, {}, {}};
     Faults faults;
     deployment.paths = open_service_paths(deployment.config, request_.services, owner_, faults);
+    const std::string copies = copy_service_files(deployment.config, request_.services, faults);
     throw_if_any(faults);
     deployment.logs = open_logs(deployment.config, surroundings_);
-    auto text = sealed_memory("preforkd-configuration",
-                              render_effective(deployment.config, request_.services));
-    if (!text)
-        throw StartupError(exit_failure,
-                           "can't keep the configuration: " + with_limit_advice(text.error()));
-    deployment.config_text = std::move(*text);
+    deployment.config_text =
+        keep("configuration", render_effective(deployment.config, request_.services));
+    if (!copies.empty()) deployment.copies = keep("copies of files", copies);
     return deployment;
 }
 

@@ -4,14 +4,18 @@
 #include <fmt/format.h>
 #include <sys/fsuid.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "master/read_only_hint.hpp"
 #include "master/walk.hpp"
+#include "shared/file_copies.hpp"
 #include "shared/result.hpp"
+#include "shared/syscalls.hpp"
 
 namespace preforkd::master {
 namespace {
@@ -167,6 +171,77 @@ std::vector<std::pair<std::string, std::string>> parts_of(const KeySpec& key,
     return {{key.name, path}, {key.name + "-lock", path + "-lock"}};
 }
 
+/// Of a file that is only read.
+Problem read_problem(int number) {
+    const Problem problem = system_problem(number);
+    if (number == ENOENT || number == EACCES) return problem;
+    const std::string text = error_code(number, boost::system::system_category()).message();
+    return {text, "correct the path"};
+}
+
+/// /dev/null is how one says: none.
+bool is_null_device(const struct stat& status) noexcept {
+    return S_ISCHR(status.st_mode) && status.st_rdev == ::makedev(1, 3);
+}
+
+/// A file as it was read, or why it could not be.
+struct ReadFile {
+    std::string content;
+    Problem problem;
+    bool is_absent = false;
+};
+
+/// Never waits, as open_path().
+ReadFile read_file(const std::string& path, std::uint64_t limit) {
+    const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+    struct stat status {};
+    if (!file.is_open() || ::fstat(file.get(), &status) < 0)
+        return {{}, read_problem(errno), errno == ENOENT};
+    if (!S_ISREG(status.st_mode) && !is_null_device(status))
+        return {{}, {"is not a regular file", "name a file"}};
+    auto text = read_all(file, limit);
+    if (text) return {std::move(*text), {}};
+    if (text.error().value() != EFBIG) return {{}, read_problem(text.error().value())};
+    return {{},
+            {fmt::format("is larger than {}", render_value(ByteCount{limit})),
+             "make it smaller, or name another file"}};
+}
+
+/// What a key expects of the content of its file.
+Problem content_problem(const CopiedFile& rules, std::string_view content) {
+    const ContentProblem found = rules.check ? rules.check(content) : ContentProblem{};
+    if (found.what.empty()) return {};
+    const std::string where = found.line == 0 ? "" : fmt::format("line {}: ", found.line);
+    return {where + found.what, "correct the file, or name another"};
+}
+
+/// Reads files that are to be copied, each once, however often it is named.
+class CopiedFiles {
+  public:
+    /// Adds a copy, unless the file is absent and `may_be_absent`.
+    Problem add(FileCopy copy, const CopiedFile& rules, const std::string& path,
+                bool may_be_absent) {
+        const auto [known, is_new] = files_.try_emplace({path, rules.limit.value});
+        ReadFile& file = known->second;
+        if (is_new) file = read_file(path, rules.limit.value);
+        if (file.is_absent && may_be_absent) return {};
+        if (!file.problem.what.empty()) return file.problem;
+        if (Problem problem = content_problem(rules, file.content); !problem.what.empty())
+            return problem;
+        copy.content = file.content;
+        copies_.push_back(std::move(copy));
+        return {};
+    }
+
+    [[nodiscard]] std::string encoded() const {
+        return copies_.empty() ? std::string() : encode_copies(copies_);
+    }
+
+  private:
+    std::map<std::pair<std::string, std::uint64_t>, ReadFile> files_;  ///< by path and limit
+    std::vector<FileCopy> copies_;
+};
+
 const ServiceSpec* find_service(const std::vector<ServiceSpec>& services, const std::string& name) {
     const auto found = std::find_if(services.begin(), services.end(),
                                     [&](const ServiceSpec& spec) { return spec.name == name; });
@@ -208,6 +283,33 @@ std::vector<OpenedPath> open_service_paths(const Config& config,
         }
     }
     return paths;
+}
+
+std::string copy_service_files(const Config& config, const std::vector<ServiceSpec>& services,
+                               Faults& faults) {
+    CopiedFiles files;
+    for (std::uint32_t index = 0; index < config.listeners.size(); ++index) {
+        const ListenSection& section = config.listeners[index];
+        const ServiceSpec* const service = find_service(services, section.service);
+        if (service == nullptr) continue;
+        for (const KeySpec& key : service->keys) {
+            const Setting* const setting = section.find(key.name);
+            if (!key.copied || setting == nullptr) continue;
+            const bool is_default = setting->values == key.default_texts;
+            for (std::uint32_t number = 0; number < setting->values.size(); ++number) {
+                const std::string path = key.file_in(setting->values[number]).native();
+                if (path.empty()) continue;
+                const Problem problem =
+                    files.add({index, key.name, number, {}}, *key.copied, path, is_default);
+                if (problem.what.empty()) continue;
+                faults.push_back(
+                    {number < setting->origins.size() ? setting->origins[number] : Origin{},
+                     "listen." + section.name,
+                     fmt::format("{} '{}': {}", key.name, path, problem.what), problem.hint});
+            }
+        }
+    }
+    return files.encoded();
 }
 
 }  // namespace preforkd::master

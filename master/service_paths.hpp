@@ -42,4 +42,11 @@ struct DataOwner {
                                                          std::optional<DataOwner> owner,
                                                          Faults& faults);
 
+/// Reads every file that a service's key says is copied (CopiedFile), each once; the result is what
+/// decode_copies() takes, or empty if there are none. What can't be read, is too large, or isn't
+/// what its key expects is added to `faults`.
+[[nodiscard]] std::string copy_service_files(const Config& config,
+                                             const std::vector<ServiceSpec>& services,
+                                             Faults& faults);
+
 }  // namespace preforkd::master

@@ -179,6 +179,7 @@ void describe(Archive& archive, SavedDeployment& deployment) {
     archive("config_text", deployment.config_text);
     archive("listeners", deployment.listeners);
     archive("paths", deployment.paths);
+    archive("copies", deployment.copies);
     archive("logs", deployment.logs);
 }
 

@@ -15,7 +15,7 @@ error_code failure(int number) noexcept {
 }
 
 bool comes_from_master(MessageKind kind) noexcept {
-    return kind >= MessageKind::setup && kind <= MessageKind::kernel;
+    return kind >= MessageKind::setup && kind <= MessageKind::copies;
 }
 
 bool comes_from_worker(MessageKind kind) noexcept {

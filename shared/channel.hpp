@@ -38,6 +38,7 @@ enum class MessageKind : std::uint32_t {
     drain,           ///< accept no more, finish, leave
     stop_listening,  ///< accept what waits at listening socket number `section`, then close it
     kernel,          ///< what to confine itself by: `section`: Landlock's version; text: "seccomp"
+    copies,          ///< descriptor: FileCopies, the files that services' keys say are copied
     // worker to master
     ready = 100,  ///< accepts from now on
     failed,       ///< can't start, or can't go on; text: why

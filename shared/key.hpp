@@ -43,6 +43,21 @@ enum class Opens {
     data_with_lock,  ///< the same, and so PATH-lock beside it, as "KEY-lock"
 };
 
+/// What is wrong with a file's content; nothing when `what` is empty.
+struct ContentProblem {
+    unsigned line = 0;  ///< 0: none in particular
+    std::string what;   ///< with what is expected instead
+};
+
+/// That the file which a key's value names is read whole by the master when it loads the
+/// configuration: all workers of a generation get the same content, whatever becomes of the file,
+/// and need no rights to read it. An absent file is a fault, unless it is the key's default.
+struct CopiedFile {
+    ByteCount limit{64 * 1024};
+    /// The master calls it, so it must be fit for any bytes.
+    std::function<ContentProblem(std::string_view content)> check{};
+};
+
 /// A member of some struct, whose type only the declaration knows.
 template <class T>
 class Field {
@@ -72,6 +87,7 @@ concept Enumeration = std::is_enum_v<T>;
 //   def           the value when the file doesn't say
 //   required      the file must say; there is no default
 //   reload        whether SIGHUP can change it
+//   copied        the file that it names is read by the master (of paths, lists and the like)
 //   example       what the sample file shows instead of the default
 //   default_note  what the manual says instead of the default, where that is decided at start
 //   doc           one or more sentences
@@ -83,6 +99,7 @@ struct Key {
     std::string name{};
     Field<T> field{};
     T def{};
+    std::optional<CopiedFile> copied{};
     bool required = false;
     Reload reload = Reload::on_hup;
     std::string example{};
@@ -145,6 +162,7 @@ struct Key<std::filesystem::path> {
     Field<std::filesystem::path> field{};
     std::filesystem::path def{};
     Opens opens = Opens::nothing;
+    std::optional<CopiedFile> copied{};
     bool required = false;
     Reload reload = Reload::on_hup;
     std::string example{};
@@ -174,12 +192,16 @@ struct KeySpec {
     std::vector<std::string> default_texts;  ///< one; none if required; any number if repeatable
     Reload reload;
     Opens opens = Opens::nothing;
+    std::optional<CopiedFile> copied;
     bool required;
     bool repeatable = false;
 
     /// Checks one value. `base` is the folder that a relative path starts from. No text at all is
     /// accepted where that is the default.
     std::function<CheckedText(std::string_view text, const std::filesystem::path& base)> check;
+
+    /// The path of the file that a canonical text names; empty where this kind names none.
+    std::function<std::filesystem::path(std::string_view text)> file_in;
 
     /// The struct that store() and render() want.
     std::type_index owner;
@@ -192,7 +214,8 @@ struct KeySpec {
     std::function<std::vector<std::string>(const void* options)> render;
 };
 
-// ---- How a kind of key reads and writes one value; an own kind overloads these four ----
+// ---- How a kind of key reads and writes one value; an own kind overloads these four, and
+// file_of() where a value names a file ----
 
 template <class T>
 std::string type_name(const Key<T>&) {
@@ -215,6 +238,10 @@ std::string parse_for(const Key<T>&, std::string_view text, const std::filesyste
 template <class T, class Value>
 std::string render_for(const Key<T>&, const Value& value) {
     return render_value(value);
+}
+template <class T, class Value>
+std::filesystem::path file_of(const Key<T>&, const Value&) {
+    return {};
 }
 
 template <Ranged T>
@@ -314,6 +341,10 @@ inline std::string render_for(const Key<std::filesystem::path>&,
                               const std::filesystem::path& value) {
     return value.string();
 }
+inline std::filesystem::path file_of(const Key<std::filesystem::path>&,
+                                     const std::filesystem::path& value) {
+    return value;
+}
 
 template <class T>
 struct ListElement {
@@ -339,6 +370,7 @@ KeySpec::KeySpec(const Key<T>& key)
     constexpr bool is_list = !std::same_as<T, Element>;
     repeatable = is_list;
     if constexpr (requires { key.opens; }) opens = key.opens;
+    if constexpr (requires { key.copied; }) copied = key.copied;
 
     const auto texts_of = [key](const T& value) -> std::vector<std::string> {
         if constexpr (!is_list) return {render_for(key, value)};
@@ -364,6 +396,11 @@ KeySpec::KeySpec(const Key<T>& key)
         else
             checked.problem = value_problem(text, problem, wanted);
         return checked;
+    };
+    file_in = [key](std::string_view text) {
+        Element value{};
+        const bool is_none = text.empty() || !parse_for(key, text, "/", value).empty();
+        return is_none ? std::filesystem::path() : file_of(key, value);
     };
     store = [key](const std::vector<std::string>& texts, void* options) {
         T& field = key.field.of(options) = T{};

@@ -31,6 +31,9 @@ Result<Handover> receive_handover(const UniqueFd& channel) {
                 handover.paths.push_back(
                     {message.section, std::string(message.get_text()), std::move(descriptor)});
                 break;
+            case MessageKind::copies:
+                handover.copies = std::move(descriptor);
+                break;
             case MessageKind::error_log:  // fd 2 is already in place
                 handover.error_style = static_cast<LogStyle>(message.section);
                 break;

@@ -30,6 +30,7 @@ struct Handover {
     std::optional<KernelSandbox> kernel;  ///< always there
     std::vector<SectionDescriptor> listeners;
     std::vector<SectionDescriptor> paths;
+    UniqueFd copies;  ///< of files; not open: there are none
     LogStyle error_style = LogStyle::plain;
     UniqueFd access_log;
     UniqueFd page;

@@ -3,6 +3,13 @@
 
 namespace preforkd {
 
+std::optional<std::string_view> ServiceContext::copy_of(std::string_view key,
+                                                        std::size_t number) const {
+    const auto found = copies_.find({std::string(key), number});
+    if (found == copies_.end()) return std::nullopt;
+    return found->second;
+}
+
 void ServiceContext::keep_metrics(std::vector<Metric> metrics, std::span<Counter> counters) {
     metrics_ = std::move(metrics);
     counters_ = counters;

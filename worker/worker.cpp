@@ -24,6 +24,7 @@
 #include "shared/config_load.hpp"
 #include "shared/drain_margin.hpp"
 #include "shared/exit_code.hpp"
+#include "shared/file_copies.hpp"
 #include "shared/process_title.hpp"
 #include "shared/scoreboard.hpp"
 #include "shared/syscalls.hpp"
@@ -42,6 +43,31 @@ double share_of_limits() {
     std::random_device chance;
     return std::uniform_real_distribution<double>(0.8, 1.0)(chance);
 }
+
+/// The files that were copied for services, for as long as this lives. Throws.
+class Copies {
+  public:
+    explicit Copies(const UniqueFd& memory) {
+        if (!memory.is_open()) return;
+        auto mapping = Mapping::read_only(memory);
+        if (!mapping) throw std::runtime_error("copies of files: " + mapping.error().message());
+        mapping_ = std::move(*mapping);
+        auto copies = decode_copies({static_cast<const char*>(mapping_.get()), mapping_.size()});
+        if (!copies) throw std::runtime_error("copies of files: not what this program makes");
+        all_ = std::move(*copies);
+    }
+
+    [[nodiscard]] ServiceContext::Copies of(std::uint32_t section) const {
+        ServiceContext::Copies copies;
+        for (const FileCopy& copy : all_)
+            if (copy.section == section) copies[{copy.key, copy.number}] = copy.content;
+        return copies;
+    }
+
+  private:
+    Mapping mapping_;
+    std::vector<FileCopy> all_;
+};
 
 /// A worker from its hand-over to its end.
 class Worker {
@@ -64,6 +90,7 @@ class Worker {
 
     [[nodiscard]] const ServiceType& type_of(const ListenSection& section) const;
     [[nodiscard]] std::map<std::string, int, std::less<>> paths_of(std::uint32_t section) const;
+    void start_service(RunningService& running, std::uint32_t index, const Copies& copies);
     void allow_needs_of(const ListenSection& section, std::uint32_t index);
     void on_channel();
     void on_message(Received received);
@@ -154,27 +181,31 @@ std::map<std::string, int, std::less<>> Worker::paths_of(std::uint32_t section) 
 }
 
 void Worker::start_services() {
-    ScoreboardReader* const scoreboard = handover_.scoreboard ? &*handover_.scoreboard : nullptr;
+    const Copies copies(std::exchange(handover_.copies, UniqueFd()));
     for (SectionDescriptor& listener : handover_.listeners) {
         const ListenSection& section = config_.listeners.at(listener.section);
         RunningService& running = services_[listener.section];
-        if (!running.service) {
-            const ServiceType& type = type_of(section);
-            running.context = std::make_unique<ServiceContext>(
-                section.name, type.read_options(section.settings), paths_of(listener.section), log_,
-                &access_log_, scoreboard);
-            running.context->keep_metrics(type.metrics,
-                                          engine_.counters(services_.size() - 1).metrics);
-            running.service = type.make();
-            running.service->start(*running.context);
-            allow_needs_of(section, listener.section);
-        }
+        if (!running.service) start_service(running, listener.section, copies);
         sandbox_.last_shared = std::max(sandbox_.last_shared, listener.descriptor.get());
         engine_.add_listener({std::move(listener.descriptor), section.name, section.service,
                               running.service.get(),
                               // The page's sections are in the order of the configuration's.
                               services_.size() - 1});
     }
+}
+
+void Worker::start_service(RunningService& running, std::uint32_t index, const Copies& copies) {
+    const ListenSection& section = config_.listeners.at(index);
+    const ServiceType& type = type_of(section);
+    running.context = std::make_unique<ServiceContext>(
+        section.name, type.read_options(section.settings), paths_of(index), log_, &access_log_,
+        handover_.scoreboard ? &*handover_.scoreboard : nullptr);
+    running.context->keep_metrics(type.metrics, engine_.counters(services_.size() - 1).metrics);
+    running.context->keep_copies(copies.of(index));
+    running.service = type.make();
+    running.service->start(*running.context);
+    running.context->keep_copies({});
+    allow_needs_of(section, index);
 }
 
 /// Folders that the master opened are readable to the service that it opened them for.

@@ -100,12 +100,17 @@ std::map<std::string, std::string> find_answers() {
 std::vector<KeySpec> Probe::keys() {
     return {Key<std::string>{.name = "gate",
                              .field = &Options::gate,
-                             .doc = "Where to wait while starting for the test's word."}};
+                             .doc = "Where to wait while starting for the test's word."},
+            Key<std::filesystem::path>{.name = "note",
+                                       .field = &Options::note,
+                                       .copied = CopiedFile{.limit = {1024}},
+                                       .doc = "A file whose content workers tell."}};
 }
 
 void Probe::start(ServiceContext& context) {
     context_ = &context;
     answers_ = find_answers();
+    note_ = context.copy_of("note").value_or("none");
     const std::string& gate = context.options<Options>().gate;
     if (gate.empty()) return;
     const Order order(wait_at_gate(gate));
@@ -140,6 +145,8 @@ task<void> Probe::serve(Connection& client) {
             misbehave();
         else if (order.word == "throw_at_stop")
             last_words_ = order.rest;
+        else if (order.word == "note")
+            answer = note_;
         else if (order.word == "count")
             client.count_request();
         else if (order.word == "local")

@@ -28,7 +28,8 @@ inline constexpr const char* worker_wrapper = "LC_PROBE_WRAPPER";
 class Probe final : public Service {
   public:
     struct Options {
-        std::string gate;  ///< the name of a Gate to wait at while starting
+        std::string gate;            ///< the name of a Gate to wait at while starting
+        std::filesystem::path note;  ///< a file that is copied
     };
     static std::vector<KeySpec> keys();
 
@@ -39,6 +40,7 @@ class Probe final : public Service {
   private:
     ServiceContext* context_ = nullptr;
     std::string last_words_;
+    std::string note_;
     std::map<std::string, std::string> answers_;
 };
 

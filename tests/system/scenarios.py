@@ -120,16 +120,20 @@ def scenario_reload_refuses_a_bad_file(box, packages):
 def scenario_reload_fails_when_the_new_workers_can_not_start(box, packages):
     before, good = generation(box), box.path(CONFIG).read_text()
     # What only a worker finds out.
-    box.write(CONFIG, good.replace("service = http", "service = http\nmime_types = /nonexistent"))
+    board = "/srv/no-board"
+    box.write(board, "nonsense\n" * 1000)
+    box.run("chown", "preforkd:", board)
+    box.write(CONFIG, re.sub(r"service = http\nroot .*", f"service = board\nfile = {board}", good))
     try:
         box.run("systemctl", "reload", "preforkd", expect=1)
         journal = box.journal("preforkd")
-        check("preforkctl: reload refused: worker main/" in journal and "/nonexistent" in journal,
+        check("preforkctl: reload refused: worker main/" in journal and board in journal,
               "the journal does not say what was wrong:\n" + journal)
         check_served(box)
         equal(generation(box), before, "generation after a refused reload")
     finally:
         box.write(CONFIG, good)
+        box.run("rm", board)
 
 
 def scenario_preforkctl_shows_and_controls(box, packages):

@@ -5,7 +5,9 @@
 #include <fstream>
 #include <memory>
 #include <regex>
+#include <sstream>
 #include <string>
+#include <vector>
 
 #include "tests/unit/engine_fixture.hpp"
 #include "tests/unit/http_text.hpp"
@@ -19,7 +21,6 @@ namespace preforkd::test {
 struct HttpFixture {
     HttpFixture() {
         options.index = {{"index.html"}};
-        options.mime_types = "/dev/null";
         write("index.html", "top");
         write("a.txt", "hello");
     }
@@ -38,7 +39,22 @@ struct HttpFixture {
             "web", options,
             std::map<std::string, int, std::less<>>{{"root", root_descriptor.get()}},
             server.log.logger, &access_log);
+        context->keep_copies(copies());
         http.start(*context);
+        context->keep_copies({});
+    }
+
+    /// What a master would hand down.
+    ServiceContext::Copies copies() {
+        ServiceContext::Copies found;
+        pages.clear();
+        for (const auto& page : options.error_page) {
+            std::ostringstream content;
+            content << std::ifstream(page.file, std::ios::binary).rdbuf();
+            pages.push_back(content.str());
+        }
+        for (std::size_t i = 0; i < pages.size(); ++i) found[{"error_page", i}] = pages[i];
+        return found;
     }
 
     Peer connect() {
@@ -79,6 +95,7 @@ struct HttpFixture {
 
     TemporaryFolder root;
     worker::http::Options options;
+    std::vector<std::string> pages;
     UniqueFd root_descriptor;
     UniqueFd access_file;
     worker::Http http;

@@ -415,18 +415,6 @@ BOOST_AUTO_TEST_CASE(configured_fields_and_pages_are_sent) {
     BOOST_TEST(field_of(unchanged, "X-Frame-Options") == "DENY");
 }
 
-BOOST_AUTO_TEST_CASE(what_the_options_name_must_be_there) {
-    options.error_page = {{worker::http::Status::not_found, root / "missing.html"}};
-    BOOST_CHECK_EXCEPTION(start(), std::runtime_error, [](const std::runtime_error& error) {
-        return std::string(error.what()).find("error_page '") == 0;
-    });
-    options.error_page.clear();
-    options.mime_types = root / "missing.types";
-    BOOST_CHECK_EXCEPTION(start(), std::runtime_error, [](const std::runtime_error& error) {
-        return std::string(error.what()).find("mime_types '") == 0;
-    });
-}
-
 BOOST_AUTO_TEST_CASE(each_request_is_logged_in_one_line) {
     write("large.bin", std::string(100000, 'x'));
     exchange(get("/a.txt", "Referer: http://b/\"\r\nUser-Agent: me\\\x80\r\n") + get("/large.bin") +

@@ -47,4 +47,12 @@ BOOST_AUTO_TEST_CASE(a_metric_that_was_not_declared_so_is_refused_by_name) {
     BOOST_CHECK_EXCEPTION((void)context.counter("open"), std::logic_error, names("listener 'web'"));
 }
 
+BOOST_AUTO_TEST_CASE(copies_of_files_are_found_by_key_and_number) {
+    context.keep_copies({{{"page", 1}, "second"}, {{"page", 0}, ""}});
+    BOOST_TEST(context.copy_of("page").value() == "");
+    BOOST_TEST(context.copy_of("page", 1).value() == "second");
+    BOOST_TEST(!context.copy_of("page", 2).has_value());
+    BOOST_TEST(!context.copy_of("pag").has_value());
+}
+
 BOOST_AUTO_TEST_SUITE_END()

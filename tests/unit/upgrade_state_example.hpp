@@ -61,6 +61,7 @@ inline UpgradeState example_state() {
     state.deployment.listeners.entries = {
         {.section = "web", .options = options, .one_per_slot = true, .group = 0}};
     state.deployment.paths = {{.section = 0, .key = "root", .descriptor = {24}}};
+    state.deployment.copies = {33};
     state.deployment.logs = {{25}, LogStyle::journal, {26}, {}};
     SavedWorker& worker = state.workers.emplace_back();
     worker.pid = Pid{100};

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <map>
 #include <memory>
+#include <optional>
 #include <preforkd/connection.hpp>
 #include <preforkd/run.hpp>
 #include <preforkd/service_type.hpp>
@@ -58,6 +59,15 @@ class ServiceContext {
         return found == descriptors_.end() ? -1 : found->second;
     }
 
+    /// What the file that value `number` of `key` (one with `copied`) names contained when the
+    /// configuration was loaded, or nothing if there was no such file. Valid until start() returns.
+    [[nodiscard]] std::optional<std::string_view> copy_of(std::string_view key,
+                                                          std::size_t number = 0) const;
+
+    /// For the worker: what copy_of() finds, by key and number.
+    using Copies = std::map<std::pair<std::string, std::size_t>, std::string_view>;
+    void keep_copies(Copies copies) { copies_ = std::move(copies); }
+
     /// NAME of the `[listen.NAME]` section.
     [[nodiscard]] const std::string& listener_name() const noexcept { return listener_name_; }
 
@@ -92,6 +102,7 @@ class ServiceContext {
     std::string listener_name_;
     std::any options_;
     std::map<std::string, int, std::less<>> descriptors_;
+    Copies copies_;
     const Logger& logger_;
     worker::AccessLog* access_log_;
     ScoreboardReader* scoreboard_;

@@ -133,6 +133,10 @@ std::string render_value(const ErrorPage& value) {
     return std::to_string(code(value.status)) + " " + value.file.string();
 }
 
+std::filesystem::path file_of(const Key<std::vector<ErrorPage>>&, const ErrorPage& value) {
+    return value.file;
+}
+
 std::string expected_text(const Key<std::vector<ErrorPage>>&) {
     return "'STATUS FILE'";
 }
@@ -237,20 +241,26 @@ std::vector<KeySpec> option_keys() {
                          "accept them, unless they are older than NAME."},
         Key<std::vector<ErrorPage>>{.name = "error_page",
                                     .field = &Options::error_page,
+                                    .copied = CopiedFile{.limit = {64 * 1024}},
                                     .example = "404 /srv/www/404.html",
                                     .doc = "A status and the file that error responses of this "
-                                           "status hold. It is read at start and on reload."},
+                                           "status hold, at most 64k. It is read at start and on "
+                                           "reload, by the master, whoever may read it."},
         Key<std::vector<AddedField>>{.name = "add_header",
                                      .field = &Options::add_header,
                                      .example = "X-Content-Type-Options: nosniff",
                                      .doc = "A header field for every response, errors too. None "
                                             "that the server sets itself; Cache-Control only where "
                                             "cache is not set."},
-        Key<std::filesystem::path>{.name = "mime_types",
-                                   .field = &Options::mime_types,
-                                   .def = std::filesystem::path(default_mime_types),
-                                   .doc = "Which Content-Type belongs to which extension. What it "
-                                          "doesn't name is taken from a built-in table."},
+        Key<std::filesystem::path>{
+            .name = "mime_types",
+            .field = &Options::mime_types,
+            .def = std::filesystem::path(default_mime_types),
+            .copied = CopiedFile{.limit = {4 << 20}},
+            .doc = "A file that says which Content-Type belongs to which extension, in "
+                   "lines such as 'text/html html htm'. What it doesn't name is taken from a "
+                   "built-in table, all of it if there is no /etc/mime.types. It is read at "
+                   "start and on reload, by the master, whoever may read it."},
     };
 }
 

@@ -39,6 +39,9 @@ struct ErrorPage {
 [[nodiscard]] std::string parse_for(const Key<std::vector<ErrorPage>>& key, std::string_view text,
                                     const std::filesystem::path& base, ErrorPage& value);
 
+[[nodiscard]] std::filesystem::path file_of(const Key<std::vector<ErrorPage>>& key,
+                                            const ErrorPage& value);
+
 [[nodiscard]] std::string expected_text(const Key<std::vector<FileName>>& key);
 [[nodiscard]] std::string expected_text(const Key<std::vector<AddedField>>& key);
 [[nodiscard]] std::string expected_text(const Key<std::vector<ErrorPage>>& key);

@@ -14,9 +14,6 @@
 namespace preforkd::worker::http {
 namespace {
 
-constexpr std::size_t largest_mime_types = 4 << 20;
-constexpr std::size_t largest_error_page = 64 << 10;
-
 // So many paths are looked up before others have their turn: each costs some ten microseconds of
 // system calls, and a client may ask for more than a thousand at once.
 constexpr unsigned most_lookups = 16;
@@ -47,20 +44,11 @@ const char* advice_on(const error_code& error) noexcept {
     }
 }
 
-[[noreturn]] void fail(std::string_view key, const std::filesystem::path& path,
-                       const error_code& error) {
-    throw std::runtime_error(fmt::format("{} '{}': {}", key, path.string(), error.message()));
-}
-
-Result<std::string> read_file(const std::filesystem::path& path, std::size_t limit) {
-    const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-    if (!file.is_open()) return last_error();
-    return read_all(file, limit);
-}
-
 UniqueFd root_of(const ServiceContext& context, const Options& options) {
     UniqueFd root(::fcntl(context.descriptor("root"), F_DUPFD_CLOEXEC, 0));
-    if (!root.is_open()) fail("root", options.root, last_error());
+    if (!root.is_open())
+        throw std::runtime_error(
+            fmt::format("root '{}': {}", options.root.string(), last_error().message()));
     // Asked for now, not with the first request: systemd's RestrictSUIDSGID= takes it away, as do
     // some containers, and then every file would seem to be missing.
     const auto opened = open_beneath(root, ".", O_PATH | O_DIRECTORY, 0);
@@ -71,14 +59,9 @@ UniqueFd root_of(const ServiceContext& context, const Options& options) {
     return root;
 }
 
-MimeTypes types_of(const Options& options) {
+MimeTypes types_of(const ServiceContext& context) {
     MimeTypes types;
-    const auto text = read_file(options.mime_types, largest_mime_types);
-    if (text) {
-        types.add(*text);
-    } else if (text.error().value() != ENOENT || options.mime_types != default_mime_types) {
-        fail("mime_types", options.mime_types, text.error());
-    }
+    if (const auto text = context.copy_of("mime_types")) types.add(*text);
     return types;
 }
 
@@ -103,12 +86,15 @@ FileRules rules_of(const Options& options) {
     return rules;
 }
 
-Pages pages_of(const Options& options, const MimeTypes& types) {
+Pages pages_of(const ServiceContext& context, const Options& options, const MimeTypes& types) {
     std::map<Status, Pages::Custom> custom;
-    for (const ErrorPage& page : options.error_page) {
-        auto content = read_file(page.file, largest_error_page);
-        if (!content) fail("error_page", page.file, content.error());
-        custom[page.status] = {std::string(types.type_of(page.file.native())), std::move(*content)};
+    for (std::size_t i = 0; i < options.error_page.size(); ++i) {
+        const ErrorPage& page = options.error_page[i];
+        // There is none after an upgrade from a program that copied no files, until it has
+        // reloaded.
+        if (const auto content = context.copy_of("error_page", i))
+            custom[page.status] = {std::string(types.type_of(page.file.native())),
+                                   std::string(*content)};
     }
     return Pages(fields_of(options), custom);
 }
@@ -144,9 +130,9 @@ void Listings::keep(std::string path, std::shared_ptr<const Page> page, TimePoin
 
 Responder::Responder(ServiceContext& context, const Options& options)
     : context_(context),
-      types_(types_of(options)),
+      types_(types_of(context)),
       files_(root_of(context, options), rules_of(options), types_),
-      pages_(pages_of(options, types_)),
+      pages_(pages_of(context, options, types_)),
       lines_(context.access_format(), context.listener_name()),
       boundary_(make_boundary()) {}
 
