@@ -229,6 +229,18 @@ BOOST_AUTO_TEST_CASE(a_file_that_can_not_be_copied_is_told_with_its_line) {
     }
 }
 
+BOOST_AUTO_TEST_CASE(a_file_of_types_in_another_form_is_told_with_its_own_line) {
+    Pages pages("mime_types = types\n");
+    put(pages.file("types"), "# nginx\ntext/x-own own foo;\n");
+    const Outcome outcome = run_preforkd({"-t", "-c", pages.server.config_file()});
+    BOOST_TEST(outcome.exit == exited(6));
+    BOOST_TEST(holds_all(outcome.printed,
+                         {"test.conf:9: listen.web: mime_types '",
+                          "/types': line 2: 'foo;' is not an extension; expected: TYPE/SUBTYPE "
+                          "EXTENSION...\n    correct the file, or name another\n"}),
+               outcome.printed);
+}
+
 BOOST_AUTO_TEST_CASE(all_that_can_not_be_copied_is_told_at_once) {
     Pages pages(
         "error_page = 404 a\nerror_page = 400 lost.own\nerror_page = 403 b\n"

@@ -1,5 +1,7 @@
 #include "worker/services/http_mime.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "worker/services/http_syntax.hpp"
@@ -80,6 +82,22 @@ bool is_media_type(std::string_view type) noexcept {
            all(token_character, type.substr(slash + 1));
 }
 
+bool is_extension(std::string_view word) noexcept {
+    return word.front() != '.' && std::ranges::all_of(word, [](char character) {
+               return is(token_character, character) ||
+                      static_cast<unsigned char>(character) >= 0x80;
+           });
+}
+
+/// The beginning of a word, fit for a message.
+std::string shown(std::string_view word) {
+    constexpr std::size_t longest = 40;
+    std::string text;
+    for (const char character : word.substr(0, longest))
+        text += character >= ' ' && character <= '~' ? character : '?';
+    return word.size() > longest ? text + "..." : text;
+}
+
 /// XML says itself what it is encoded in, and this parameter would overrule it. RFC 7303 §3.
 bool wants_charset(std::string_view type) noexcept {
     return (type.substr(0, 5) == "text/" && type != "text/xml") || type == "application/javascript";
@@ -111,6 +129,21 @@ void MimeTypes::set(std::string_view extension, std::string_view type) {
     std::string value(type);
     if (wants_charset(type)) value += "; charset=utf-8";
     types_.insert_or_assign(lower(extension), std::move(value));
+}
+
+ContentProblem check_types(std::string_view text) {
+    constexpr std::string_view expected = "expected: TYPE/SUBTYPE EXTENSION...";
+    for (unsigned number = 1; !text.empty(); ++number) {
+        std::string_view line = take_line(text);
+        const std::string_view type = take_word(line);
+        if (type.empty()) continue;
+        if (!is_media_type(type))
+            return {number, fmt::format("'{}' is not a type; {}", shown(type), expected)};
+        for (std::string_view word = take_word(line); !word.empty(); word = take_word(line))
+            if (!is_extension(word))
+                return {number, fmt::format("'{}' is not an extension; {}", shown(word), expected)};
+    }
+    return {};
 }
 
 std::string_view MimeTypes::type_of(std::string_view path) const {

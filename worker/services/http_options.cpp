@@ -7,6 +7,7 @@
 #include <preforkd/connection.hpp>
 
 #include "worker/services/http_files.hpp"
+#include "worker/services/http_mime.hpp"
 #include "worker/services/http_syntax.hpp"
 
 namespace preforkd::worker::http {
@@ -256,7 +257,7 @@ std::vector<KeySpec> option_keys() {
             .name = "mime_types",
             .field = &Options::mime_types,
             .def = std::filesystem::path(default_mime_types),
-            .copied = CopiedFile{.limit = {4 << 20}},
+            .copied = CopiedFile{.limit = {4 << 20}, .check = check_types},
             .doc = "A file that says which Content-Type belongs to which extension, in "
                    "lines such as 'text/html html htm'. What it doesn't name is taken from a "
                    "built-in table, all of it if there is no /etc/mime.types. It is read at "
