@@ -158,7 +158,9 @@ std::vector<KeySpec> option_keys() {
                                    .required = true,
                                    .example = "/srv/www",
                                    .doc = "The folder that is served. It is opened at start and "
-                                          "on reload; nothing outside of it can be reached."},
+                                          "on reload; nothing outside of it can be reached. A path "
+                                          "with a segment '.' or '..', or with an escaped slash "
+                                          "(%2F), gets status 400."},
         never_empty(
             Key<std::vector<FileName>>{.name = "index",
                                        .field = &Options::index,
@@ -208,7 +210,8 @@ std::vector<KeySpec> option_keys() {
                        .min = {1024},
                        .max = {Connection::receive_capacity},
                        .doc = "The largest request head. Its target and each of its fields may "
-                              "have 8k."},
+                              "have 8k, and there may be 100 fields. A longer target gets status "
+                              "414, all else that is too much 431."},
         Key<ByteCount>{.name = "max_body",
                        .field = &Options::max_body,
                        .def = {1 << 20},
@@ -234,7 +237,8 @@ std::vector<KeySpec> option_keys() {
             .doc = "Whether names that begin with a dot are served. /.well-known/ always is."},
         Key<bool>{.name = "listing",
                   .field = &Options::listing,
-                  .doc = "Whether a folder without index is answered with a list of its files."},
+                  .doc = "Whether a folder without index is answered with a list of its files, "
+                         "10,000 at most."},
         Key<bool>{.name = "precompressed",
                   .field = &Options::precompressed,
                   .def = true,
