@@ -184,13 +184,14 @@ error_code Listener::apply(const ListenerOptions& options) const noexcept {
 }
 
 // One of TCP is as new then; a unix socket counts as listening, and shows only that nothing will
-// ever come. Source: shutdown(2); unix_stream_connect() in net/unix/af_unix.c.
+// ever come. What can't be found out is no reason to bind anew. Source: shutdown(2);
+// unix_stream_connect() in net/unix/af_unix.c.
 bool Listener::listens() const noexcept {
     int listens = 0;
     socklen_t length = sizeof listens;
     pollfd question{socket_.get(), POLLRDHUP, 0};
-    return ::getsockopt(socket_.get(), SOL_SOCKET, SO_ACCEPTCONN, &listens, &length) == 0 &&
-           listens != 0 && ::poll(&question, 1, 0) == 0;
+    if (::getsockopt(socket_.get(), SOL_SOCKET, SO_ACCEPTCONN, &listens, &length) < 0) return true;
+    return listens != 0 && ::poll(&question, 1, 0) <= 0;
 }
 
 error_code Listener::read_address() noexcept {

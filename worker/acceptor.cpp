@@ -41,7 +41,7 @@ void limit_unacknowledged(const UniqueFd& socket, seconds limit) noexcept {
 // a unix socket to accept4(2) as well.
 bool listens(const UniqueFd& socket) noexcept {
     pollfd question{socket.get(), POLLRDHUP, 0};
-    return ::poll(&question, 1, 0) == 0;
+    return ::poll(&question, 1, 0) <= 0;
 }
 
 std::uint64_t descriptor_limit() noexcept {
