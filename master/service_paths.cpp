@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/fsuid.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -98,17 +99,22 @@ UniqueFd open_data_file(const std::string& path, int flags, const std::optional<
 class ActingAs {
   public:
     explicit ActingAs(const DataOwner& owner)
-        : group_(::setfsgid(owner.group)), user_(::setfsuid(owner.user)) {}
+        : was_dumpable_(::prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 1),
+          group_(::setfsgid(owner.group)),
+          user_(::setfsuid(owner.user)) {}
     ActingAs(const ActingAs&) = delete;
     ActingAs& operator=(const ActingAs&) = delete;
     ~ActingAs() {
         const int error = errno;
         ::setfsuid(static_cast<uid_t>(user_));
         ::setfsgid(static_cast<gid_t>(group_));
+        // A change of these ends it, and with it what preforkctl may see of us. prctl(2)
+        if (was_dumpable_) ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
         errno = error;
     }
 
   private:
+    bool was_dumpable_;
     int group_;
     int user_;
 };
