@@ -1,9 +1,13 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sched.h>
+#include <sys/capability.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <array>
 #include <boost/test/unit_test.hpp>
 #include <csignal>
 #include <filesystem>
@@ -347,6 +351,36 @@ BOOST_AUTO_TEST_CASE(a_board_on_a_read_only_disk_is_read, *precondition(needs_ro
     BOOST_TEST(outcome.exit == exited(6));
     BOOST_TEST(holds_all(outcome.printed, {room.file + "': Read-only file system"}),
                outcome.printed);
+}
+
+/// What the packaged unit leaves to the server and to preforkctl.
+void keep_the_units_capabilities() {
+    constexpr std::array kept{CAP_NET_BIND_SERVICE, CAP_SETUID, CAP_SETGID, CAP_SETPCAP, CAP_KILL};
+    for (int capability = 0; ::prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; ++capability)
+        if (std::find(kept.begin(), kept.end(), capability) == kept.end())
+            if (::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0) ::_exit(95);
+}
+
+// To open it, root without its power over others' files acts as its owner, which hid the server.
+BOOST_AUTO_TEST_CASE(a_server_with_a_board_is_seen_with_the_units_capabilities,
+                     *precondition(needs_root)) {
+    const Room room;
+    overwrite(room.file, "");
+    overwrite(room.file + "-lock", "");
+    for (const std::string& path : {room.folder.path(), room.file, room.file + "-lock"})
+        BOOST_REQUIRE(::chown(path.c_str(), nobody, nobody) == 0);
+    for (const std::string& path : {room.file, room.file + "-lock"})
+        BOOST_REQUIRE(::chmod(path.c_str(), 0600) == 0);
+    Setup setup = alone(room);
+    setup.parent = keep_the_units_capabilities;
+    Daemon server(setup);
+    server.start();
+    BOOST_TEST(visit(server).ask("WRITE first") == "3.0 WROTE 0");
+    const Outcome outcome =
+        run_preforkctl(server.lock_file(), {"reload", "--wait"}, keep_the_units_capabilities);
+    BOOST_TEST(outcome.exit == exited(0), outcome.printed);
+    BOOST_TEST(visit(server).ask("READ 0") == "2.0 MESSAGE 0 nobody/first");
+    server.stop();
 }
 
 BOOST_AUTO_TEST_CASE(files_of_somebody_else_are_both_named, *precondition(needs_root)) {
