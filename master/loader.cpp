@@ -58,8 +58,12 @@ Config load_checked(const LoadRequest& request) {
 
 Config test_configuration(const LoadRequest& request) {
     Config config = load_checked(request);
+    // Another user than root is asked for its own rights alone: it may test what root will start.
+    DataOwner owner =
+        data_owner(::geteuid() == 0 ? resolve_identity(config).credentials : std::nullopt);
+    owner.makes = false;
     Faults faults;
-    (void)open_service_paths(config, request.services, std::nullopt, faults);
+    (void)open_service_paths(config, request.services, owner, faults);
     (void)copy_service_files(config, request.services, faults);
     throw_if_any(faults);
     return config;

@@ -80,7 +80,7 @@ UniqueFd make_data_file(const Destination& place, DataOwner owner) {
 }
 
 /// Says by errno what is wrong; by `unsafe`, if it is the way there.
-UniqueFd open_data_file(const std::string& path, int flags, const std::optional<DataOwner>& owner,
+UniqueFd open_data_file(const std::string& path, int flags, const DataOwner& owner,
                         Problem& unsafe) {
     const Walked place = walk_to(path, Way::straight);
     if (!place) {
@@ -91,7 +91,7 @@ UniqueFd open_data_file(const std::string& path, int flags, const std::optional<
         return {};
     }
     UniqueFd file(::openat(place->folder.get(), place->name.c_str(), flags));
-    if (!file.is_open() && errno == ENOENT && owner) return make_data_file(*place, *owner);
+    if (!file.is_open() && errno == ENOENT && owner.makes) return make_data_file(*place, owner);
     return file;
 }
 
@@ -120,28 +120,24 @@ class ActingAs {
 };
 
 /// Never waits: a FIFO in the place of a file must not hold the master.
-UniqueFd open_path(const std::string& path, Opens kind, const std::optional<DataOwner>& owner,
-                   Problem& unsafe) {
+UniqueFd open_path(const std::string& path, Opens kind, const DataOwner& owner, Problem& unsafe) {
     constexpr int common = O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
     if (kind == Opens::folder)
         return UniqueFd(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (kind == Opens::file) return UniqueFd(::open(path.c_str(), O_RDONLY | common));
-    const int access = owner ? O_RDWR : O_RDONLY;
+    const int access = owner.makes ? O_RDWR : O_RDONLY;
     const int flags = access | O_NOFOLLOW | common;
     UniqueFd file = open_data_file(path, flags, owner, unsafe);
-    if (file.is_open() || errno != EACCES || !owner || ::geteuid() != 0) return file;
+    if (file.is_open() || errno != EACCES || ::geteuid() != 0) return file;
     // Root whose capabilities are bounded, as by systemd, must mind modes; its owner may open it.
-    const ActingAs acting(*owner);
+    const ActingAs acting(owner);
     return open_data_file(path, flags, owner, unsafe);
 }
 
 /// What is there, of a disk that is read-only. EROFS if nothing is.
-UniqueFd open_to_read(const std::string& path, const DataOwner& owner, Problem& unsafe) {
-    UniqueFd file = open_path(path, Opens::data_file, std::nullopt, unsafe);
-    if (!file.is_open() && errno == EACCES && ::geteuid() == 0) {
-        const ActingAs acting(owner);
-        file = open_path(path, Opens::data_file, std::nullopt, unsafe);
-    }
+UniqueFd open_to_read(const std::string& path, DataOwner owner, Problem& unsafe) {
+    owner.makes = false;
+    UniqueFd file = open_path(path, Opens::data_file, owner, unsafe);
     if (!file.is_open() && errno == ENOENT) errno = EROFS;
     return file;
 }
@@ -151,23 +147,22 @@ bool is_read_only(const UniqueFd& file) {
 }
 
 /// `may_lack`: what can't be made is not needed.
-Problem open_one(const std::string& path, Opens kind, const std::optional<DataOwner>& owner,
-                 UniqueFd& opened, bool may_lack) {
+Problem open_one(const std::string& path, Opens kind, const DataOwner& owner, UniqueFd& opened,
+                 bool may_lack) {
     Problem unsafe;
     opened = open_path(path, kind, owner, unsafe);
-    if (!opened.is_open() && errno == EROFS && owner) {
-        opened = open_to_read(path, *owner, unsafe);
+    if (!opened.is_open() && errno == EROFS && owner.makes) {
+        opened = open_to_read(path, owner, unsafe);
         if (!opened.is_open() && errno == EROFS && may_lack) return {};
     }
     if (!opened.is_open()) {
         if (!unsafe.what.empty()) return unsafe;
-        if (kind == Opens::data_file && errno == ENOENT && !owner) return {};
+        if (kind == Opens::data_file && errno == ENOENT && !owner.makes) return {};
         return system_problem(errno);
     }
     if (kind == Opens::folder) return {};
-    const uid_t data_owner = owner ? owner->user : ::geteuid();
-    const bool is_written = kind == Opens::data_file && owner && !is_read_only(opened);
-    return regular_file_problem(opened, is_written, data_owner);
+    const bool is_written = kind == Opens::data_file && owner.makes && !is_read_only(opened);
+    return regular_file_problem(opened, is_written, owner.user);
 }
 
 /// What there is to open for one key: the names under which a worker finds it, and where it is.
@@ -258,7 +253,7 @@ const ServiceSpec* find_service(const std::vector<ServiceSpec>& services, const 
 
 std::vector<OpenedPath> open_service_paths(const Config& config,
                                            const std::vector<ServiceSpec>& services,
-                                           std::optional<DataOwner> owner, Faults& faults) {
+                                           DataOwner owner, Faults& faults) {
     std::vector<OpenedPath> paths;
     for (std::uint32_t index = 0; index < config.listeners.size(); ++index) {
         const ListenSection& section = config.listeners[index];
@@ -278,7 +273,7 @@ std::vector<OpenedPath> open_service_paths(const Config& config,
                 const Problem problem = open_one(path, kind, owner, opened.descriptor, may_lack);
                 const bool is_open = opened.descriptor.is_open();
                 // Where nobody can write, nobody needs a lock.
-                may_lack = owner && is_open && is_read_only(opened.descriptor);
+                may_lack = owner.makes && is_open && is_read_only(opened.descriptor);
                 if (!problem.what.empty() && (is_open || problem.what != before.what))
                     faults.push_back({origin, "listen." + section.name,
                                       fmt::format("{} '{}': {}", key.name, path, problem.what),

@@ -2,7 +2,6 @@
 
 #include <sys/types.h>
 
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,20 +26,20 @@ struct SavedPath {
     Descriptor descriptor;
 };
 
-/// Who data files are made for.
+/// Who data files belong to.
 struct DataOwner {
     uid_t user;
     gid_t group;
+    bool makes = true;  ///< no: the configuration is only tested
 };
 
 /// Opens every path that a service's key says the master opens (see Opens), so that a worker needs
 /// no rights on the way there. What can't be opened is added to `faults`.
-/// Data files that are absent are made for `owner`; without an owner nothing is made or opened for
-/// writing, and an absent data file is no fault, for then the configuration is only tested.
+/// Data files that are absent are made for `owner`, unless it makes none; then nothing is opened
+/// for writing either, and an absent data file is no fault.
 [[nodiscard]] std::vector<OpenedPath> open_service_paths(const Config& config,
                                                          const std::vector<ServiceSpec>& services,
-                                                         std::optional<DataOwner> owner,
-                                                         Faults& faults);
+                                                         DataOwner owner, Faults& faults);
 
 /// Reads every file that a service's key says is copied (CopiedFile), each once; the result is what
 /// decode_copies() takes, or empty if there are none. What can't be read, is too large, or isn't
