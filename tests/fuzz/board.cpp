@@ -37,7 +37,9 @@ void check(const Command& command) {
     if (command.verb == Verb::write || command.verb == Verb::replace)
         require(!command.text.empty() && is_one_line(command.text));
     if (command.verb == Verb::read || command.verb == Verb::replace)
-        require(command.number != no_number);
+        require(command.number != no_number ||
+                (!command.digits.empty() &&
+                 command.digits.find_first_not_of("0123456789") == std::string_view::npos));
     require(command.verb != Verb::unknown);
 }
 
