@@ -36,8 +36,8 @@ class Listener {
   public:
     /// Binds and listens. A unix socket's path may hold a socket that nobody answers on, which is
     /// removed if it is ours or that of `workers`, as whom this server may have run before;
-    /// everybody who can reach the path may connect. Errors: EADDRINUSE  somebody listens there;
-    /// EACCES  a port below 1024, or a path;
+    /// everybody who can reach the path may connect.
+    /// Errors: EADDRINUSE  somebody listens there; EACCES  a port below 1024, or a path;
     ///         EADDRNOTAVAIL  not an address of this machine; EEXIST  the path is no socket;
     ///         EPERM  nobody answers, but the socket is somebody else's.
     [[nodiscard]] static Result<Listener> open(const Address& address,

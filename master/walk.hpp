@@ -14,9 +14,8 @@ namespace preforkd::master {
 
 /// How much is asked of the folders on the way, the last one among them.
 enum class Way {
-    /// Nobody else can replace what the path leads to: each belongs to root or us, and is sticky,
-    /// as
-    /// /tmp is, if all may write to it.
+    /// Nobody else can replace what the path leads to: each belongs to root or us, and is sticky as
+    /// /tmp is if all may write to it.
     guarded,
     /// They may be somebody else's, who can put things of theirs there, but no link leads on from
     /// such a folder.

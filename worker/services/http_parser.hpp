@@ -88,8 +88,8 @@ struct HeadResult {
 
 /// Parses the request head that `bytes` begins with. Every prefix of some bytes gives `incomplete`
 /// or what the whole gives, so it doesn't matter how they arrive. `head` is valid when complete;
-/// else its line, method, method_text and target may be set, for the answer and the log. Requires: `head` is as
-/// constructed.
+/// else its line, method, method_text and target may be set, for the answer and the log. Requires:
+/// `head` is as constructed.
 [[nodiscard]] HeadResult parse_head(std::string_view bytes, const Limits& limits,
                                     RequestHead& head) noexcept;
 
