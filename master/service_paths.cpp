@@ -249,26 +249,37 @@ const ServiceSpec* find_service(const std::vector<ServiceSpec>& services, const 
     return found == services.end() ? nullptr : &*found;
 }
 
+/// Calls `visit` with each listener's number, the listener, and each key of its service that has
+/// values there.
+template <class Visit>
+void for_each_setting(const Config& config, const std::vector<ServiceSpec>& services, Visit visit) {
+    for (std::uint32_t index = 0; index < config.listeners.size(); ++index) {
+        const ListenSection& section = config.listeners[index];
+        const ServiceSpec* const service = find_service(services, section.service);
+        if (service == nullptr) continue;
+        for (const KeySpec& key : service->keys)
+            if (const Setting* const setting = section.find(key.name);
+                setting != nullptr && !setting->values.empty())
+                visit(index, section, key, *setting);
+    }
+}
+
 }  // namespace
 
 std::vector<OpenedPath> open_service_paths(const Config& config,
                                            const std::vector<ServiceSpec>& services,
                                            DataOwner owner, Faults& faults) {
     std::vector<OpenedPath> paths;
-    for (std::uint32_t index = 0; index < config.listeners.size(); ++index) {
-        const ListenSection& section = config.listeners[index];
-        const ServiceSpec* const service = find_service(services, section.service);
-        if (service == nullptr) continue;
-        for (const KeySpec& key : service->keys) {
-            const Setting* const setting = section.find(key.name);
-            if (key.opens == Opens::nothing || setting == nullptr || setting->values.empty() ||
-                setting->values.front().empty())
-                continue;
-            const Origin origin = setting->origins.empty() ? Origin{} : setting->origins.front();
+    for_each_setting(
+        config, services,
+        [&](std::uint32_t index, const ListenSection& section, const KeySpec& key,
+            const Setting& setting) {
+            if (key.opens == Opens::nothing || setting.values.front().empty()) return;
+            const Origin origin = setting.origins.empty() ? Origin{} : setting.origins.front();
             const Opens kind = key.opens == Opens::data_with_lock ? Opens::data_file : key.opens;
             Problem before;  // one that lies on the way to both is told once
             bool may_lack = false;
-            for (const auto& [name, path] : parts_of(key, setting->values.front())) {
+            for (const auto& [name, path] : parts_of(key, setting.values.front())) {
                 OpenedPath opened{index, name, {}};
                 const Problem problem = open_one(path, kind, owner, opened.descriptor, may_lack);
                 const bool is_open = opened.descriptor.is_open();
@@ -281,35 +292,31 @@ std::vector<OpenedPath> open_service_paths(const Config& config,
                 if (problem.what.empty() && is_open) paths.push_back(std::move(opened));
                 before = problem;
             }
-        }
-    }
+        });
     return paths;
 }
 
 std::string copy_service_files(const Config& config, const std::vector<ServiceSpec>& services,
                                Faults& faults) {
     CopiedFiles files;
-    for (std::uint32_t index = 0; index < config.listeners.size(); ++index) {
-        const ListenSection& section = config.listeners[index];
-        const ServiceSpec* const service = find_service(services, section.service);
-        if (service == nullptr) continue;
-        for (const KeySpec& key : service->keys) {
-            const Setting* const setting = section.find(key.name);
-            if (!key.copied || setting == nullptr) continue;
-            const bool is_default = setting->values == key.default_texts;
-            for (std::uint32_t number = 0; number < setting->values.size(); ++number) {
-                const std::string path = key.file_in(setting->values[number]).native();
+    for_each_setting(
+        config, services,
+        [&](std::uint32_t index, const ListenSection& section, const KeySpec& key,
+            const Setting& setting) {
+            if (!key.copied) return;
+            const bool is_default = setting.values == key.default_texts;
+            for (std::uint32_t number = 0; number < setting.values.size(); ++number) {
+                const std::string path = key.file_in(setting.values[number]).native();
                 if (path.empty()) continue;
                 const Problem problem =
                     files.add({index, key.name, number, {}}, *key.copied, path, is_default);
                 if (problem.what.empty()) continue;
                 faults.push_back(
-                    {number < setting->origins.size() ? setting->origins[number] : Origin{},
+                    {number < setting.origins.size() ? setting.origins[number] : Origin{},
                      "listen." + section.name,
                      fmt::format("{} '{}': {}", key.name, path, problem.what), problem.hint});
             }
-        }
-    }
+        });
     return files.encoded();
 }
 
